@@ -1,0 +1,209 @@
+"""`kernel doctor`: does this machine suit the gateway? One line per finding, with a remedy. Exit status 1 when one fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from time import monotonic, strptime, time
+from typing import TYPE_CHECKING, Any
+
+from ..config.flags import add_flags, flags_from
+
+if TYPE_CHECKING:
+    from ..config.kernel import Settings
+    from ..config.load import Document
+
+FILES_BESIDE_REQUESTS, FILES_PER_REQUEST, FEW_FILES = 128, 2, 4096
+DNS_S = 5.0
+SOON_DAYS = 14
+EARLIEST_S = 1_735_689_600
+"""A wall clock before 2025 is wrong: TLS then refuses certificates as not valid yet."""
+VALIDITY = re.compile(rb"\x17\x0d(\d{12})Z|\x18\x0f(\d{14})Z")
+
+Findings = Iterator[tuple[str, str, str]]
+"""Status (ok, warn or fail), detail, remedy."""
+
+
+def add_parser(subparsers: Any) -> None:
+    help = "check the surroundings: Python, limits, files, names, ports, configuration"
+    parser: ArgumentParser = subparsers.add_parser("doctor", help=help, description=help)
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+    add_flags(parser)
+    parser.set_defaults(func=run)
+
+
+def run(args: Namespace) -> int:
+    rows = [dict(zip(("check", "status", "detail", "remedy"), row, strict=True)) for row in examine(flags_from(args))]
+    for row in () if args.json else rows:
+        print(f"{row['status']:4}  {row['check']:10}  {row['detail']}{' -> ' if row['remedy'] else ''}{row['remedy']}")
+    if args.json:
+        print(json.dumps(rows, indent=2))
+    return 1 if any(row["status"] == "fail" for row in rows) else 0
+
+
+def examine(flags: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    from routeiq_sdk import ConfigError
+
+    from ..config.kernel import Settings, kernel_settings
+    from ..config.load import Document, load_here
+
+    started = time(), monotonic()
+    try:
+        document = load_here(flags)
+        settings = kernel_settings(document)
+    except ConfigError:  # `configuration` says why
+        document, settings = Document(), Settings()
+    checks: dict[str, Callable[[], Findings]] = {
+        "python": python, "config": lambda: configuration(flags), "open files": lambda: open_files(settings.max_concurrent_requests),
+        "state dir": lambda: state_dir(settings.state_dir), "tls": lambda: tls(settings), "port": lambda: port(settings),
+        "dns": lambda: dns(document, settings), "clock": lambda: clock(*started),
+    }  # fmt: skip
+    for name, check in checks.items():
+        yield from ((name, *finding) for finding in check())
+
+
+def python() -> Findings:
+    good = sys.version_info >= (3, 11)
+    yield "ok" if good else "fail", sys.version.split()[0], "" if good else "install CPython 3.11 or later"
+    if sys.platform != "win32" and find_spec("uvloop") is None:
+        yield "fail", "uvloop is missing", "pip install uvloop"
+
+
+def configuration(flags: dict[str, Any]) -> Findings:
+    """What `kernel config check` says of the file, the settings and the set of plugins."""
+    from routeiq_sdk import ConfigError
+
+    from ..config.load import load_here
+    from .config import examine
+
+    try:
+        checked = examine(load_here(flags))
+    except ConfigError as error:
+        problems, warnings, path = list(error.problems), [], None
+    else:
+        problems, warnings, path = checked.problems, checked.warnings, checked.document.path
+    yield from (("fail", problem, "see kernel config check, kernel plugins graph") for problem in problems)
+    yield from (("warn", warning, "") for warning in warnings)
+    if not problems:
+        yield "ok", path or "no configuration file", ""
+
+
+def open_files(requests: int) -> Findings:
+    if sys.platform == "win32":
+        return
+    import resource
+
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = requests * FILES_PER_REQUEST + FILES_BESIDE_REQUESTS if requests else FEW_FILES
+    if resource.RLIM_INFINITY != limit < wanted:
+        what = f"{requests} concurrent requests" if requests else "a busy gateway"
+        remedy = f"ulimit -n {wanted} (at most {most}), or LimitNOFILE= of systemd"
+        yield "fail" if requests else "warn", f"{limit}; {what} may need {wanted}", remedy
+    else:
+        yield "ok", str(limit), ""
+
+
+def state_dir(path: Path) -> Findings:
+    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        yield "fail", f"{path} cannot be written", "choose another with ROUTEIQ_STATE_DIR or --state-dir"
+    elif there == path and path.stat().st_mode & 0o077 and sys.platform != "win32":
+        yield "warn", f"{path} is open to other users, and holds keys", f"chmod 700 {path}"
+    else:
+        yield "ok", f"{path}{'' if there == path else ' (will be created)'}", ""
+
+
+def tls(settings: Settings) -> Findings:
+    from routeiq_sdk import ConfigError
+
+    from ..process.listen import check_tls
+
+    certfile = settings.tls.certfile
+    if certfile is None:
+        return
+    try:
+        check_tls(settings)
+        days = int((expiry(certfile) - time()) // 86400)
+    except (ConfigError, ValueError) as error:
+        yield "fail", f"{certfile}: {error}", ""
+        return
+    status = "fail" if days < 0 else "warn" if days < SOON_DAYS else "ok"
+    yield status, f"{certfile}: {'expired' if days < 0 else f'{days} days left'}", "" if status == "ok" else "renew the certificate"
+
+
+def expiry(certfile: Path) -> float:
+    """When the first certificate of the file ends, in seconds since 1970. Raises `ValueError`."""
+    import binascii
+    import calendar
+    import ssl
+
+    body = certfile.read_text("ascii", "replace").partition(ssl.PEM_HEADER)[2].partition(ssl.PEM_FOOTER)[0]
+    dates = VALIDITY.findall(binascii.a2b_base64(body))
+    if len(dates) < 2:
+        raise ValueError("it has no dates of validity")
+    short, long = (part.decode() for part in dates[1])
+    return float(calendar.timegm(strptime(long or f"20{short}", "%Y%m%d%H%M%S")))
+
+
+def port(settings: Settings) -> Findings:
+    from routeiq_sdk import ConfigError
+
+    from ..process.control import ask, socket_path
+    from ..process.listen import CannotListen, listen
+
+    try:
+        listen(settings).close()
+        yield "ok", f"{settings.host}:{settings.port} is free", ""
+    except ConfigError:
+        return  # `tls` and `configuration` say why
+    except CannotListen as error:
+        try:
+            running = ask(socket_path(settings.state_dir, settings.port), {"op": "status"}, DNS_S)
+            yield "ok", f"{settings.port} is served by this gateway (pid {running['pid']})", ""
+        except ConfigError:
+            yield "fail", str(error), ""
+
+
+def dns(document: Document, settings: Settings) -> Findings:
+    """The hosts of all deployments, or the proxy that resolves them."""
+    import socket
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(8)
+    for host, found in [(host, pool.submit(socket.getaddrinfo, host, None)) for host in hosts(document, settings)]:
+        try:
+            yield "ok", f"{host} is {found.result(DNS_S)[0][4][0]}", ""
+        except (OSError, UnicodeError) as error:
+            yield "fail", f"{host}: {error or 'no answer'}", "check api_base, and the resolver of this machine"
+    pool.shutdown(wait=False)
+
+
+def hosts(document: Document, settings: Settings) -> list[str]:
+    from urllib.parse import urlsplit
+
+    from routeiq_sdk import ConfigError
+
+    from ..config.models import deployments
+
+    try:
+        found = deployments(document, lambda model, params: ("", model))
+    except ConfigError:
+        return []
+    urls = [settings.proxy] if settings.proxy else [each.api_base for each in found]
+    return sorted({name for url in urls if url and (name := urlsplit(url).hostname)})
+
+
+def clock(wall_s: float, monotonic_s: float) -> Findings:
+    moved_s = (time() - wall_s) - (monotonic() - monotonic_s)
+    if wall_s < EARLIEST_S:
+        yield "fail", "the wall clock is before 2025", "set the clock (NTP)"
+    elif abs(moved_s) > 1.0:
+        yield "warn", f"the wall clock moved by {moved_s:.1f} s while this ran", "let NTP slew rather than step"
+    else:
+        yield "ok", "wall clock and monotonic clock agree", ""

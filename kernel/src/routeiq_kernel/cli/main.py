@@ -1,0 +1,75 @@
+"""The command `kernel` (alias `routeiq`). `--help` and `--version` import neither the SDK nor the configuration."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentError, ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .. import __version__
+from . import config, control, doctor, plugins, serve
+
+MODULES = (serve, control, config, plugins, doctor)
+GROUP = "routeiq.commands"
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    parser, commands = _parser()
+    if not arguments or arguments[0] not in (*commands.choices, "--version"):
+        _add_foreign(commands)
+    try:
+        args = parser.parse_args(arguments)
+        return guarded(args.func, args)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
+        return 1
+
+
+def _parser() -> tuple[ArgumentParser, Any]:
+    parser = ArgumentParser(prog="kernel", description="RouteIQ: an LLM gateway made of plugins.")
+    parser.add_argument("--version", action="version", version=f"routeiq {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in MODULES:
+        module.add_parser(commands)
+    commands.add_parser("version", help="the version of the kernel").set_defaults(func=_version)
+    return parser, commands
+
+
+def _add_foreign(commands: Any) -> None:
+    """Commands of installed packages: entry points whose value is a function `add_parser(subparsers)`."""
+    from importlib.metadata import entry_points
+
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        try:
+            point.load()(commands)
+        except (ImportError, AttributeError, TypeError, ValueError, ArgumentError) as error:
+            print(f"warning: command {point.name} of {point.value} cannot be loaded: {error}", file=sys.stderr)
+
+
+def guarded(run: Callable[[Namespace], int], args: Namespace) -> int:
+    """A mistake of the operator's is one line per problem, not a traceback."""
+    from routeiq_sdk import ConfigError, GraphError
+
+    try:
+        code = run(args)
+        sys.stdout.flush()
+        return code
+    except (ConfigError, GraphError) as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return 1
+
+
+def _version(args: Namespace) -> int:
+    print(__version__)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

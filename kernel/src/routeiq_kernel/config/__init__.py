@@ -1,0 +1,1 @@
+"""YAML, environment and flags → frozen settings. Nothing else in the kernel or in a plugin reads the environment."""

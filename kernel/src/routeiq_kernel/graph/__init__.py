@@ -1,0 +1,1 @@
+"""Which plugins there are, which are enabled and in what order. Nothing here starts anything."""

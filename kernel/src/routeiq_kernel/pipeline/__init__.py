@@ -1,0 +1,1 @@
+"""One request: authenticate, parse, decide, attempt, answer, settle."""

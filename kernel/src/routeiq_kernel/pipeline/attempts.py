@@ -1,0 +1,249 @@
+"""The attempts: one loop, one budget, one set of deadlines, one commit point. Plugins decide: `route` gives the plan,
+`on_upstream_error` says retry, next, another model or fail; without one there is one attempt. Until the commit point retries
+are invisible to the client; behind it an error is an event of its stream."""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import CancelledError
+from collections.abc import Sequence
+from time import monotonic
+
+from msgspec import structs
+from routeiq_sdk import Attempt, Call, ClientError, Fail, Failure, Model, Next, Plan, Request, Retry, UpstreamError
+from routeiq_sdk.resources import UpstreamResponse
+from routeiq_sdk.stream import Error, Event
+from routeiq_sdk.wire import patch
+
+from ..runtime.graph import Bound
+from ..runtime.guard import ask, fold
+from .aside import tell_aside
+from .context import Rc, Stopped
+from .deadlines import MESSAGES, Deadlines, timed_out
+from .events import decoded, generated, stream_events, whole_events
+from .executor import denied
+from .raw import stream_raw
+
+MAX_ATTEMPTS = 10
+MAX_MODELS = 5
+JSON = (b"content-type", b"application/json")
+
+
+class Refused(UpstreamError):
+    """The provider answered with an error status: its own words go to a client of the same format."""
+
+    def __init__(self, error: Error, status: int, headers: list[tuple[bytes, bytes]], body: bytes, format: str) -> None:
+        super().__init__(error, "headers")
+        self.status, self.headers, self.body, self.format = status, headers, body, format
+
+
+async def answer(rc: Rc, request: Request) -> str:
+    """Returns the outcome of a request that got its answer. Raises what ended it otherwise."""
+    number = models = 0
+    begun = monotonic()
+    bounds = await plan(rc, request)
+    place = 0
+    while True:
+        number += 1
+        rc.bound = bounds[place]
+        try:
+            return await _attempt(rc, request, bounds[place], number, begun)
+        except UpstreamError as error:
+            decision = await _decide(rc, error, bounds[place], number)
+            if isinstance(decision, Model) and models < MAX_MODELS:
+                models += 1
+                request = rc.request = request.replace(model=decision.name)
+                bounds, place = await plan(rc, request), 0
+                continue
+            if isinstance(decision, Next):
+                place += 1
+            elif not isinstance(decision, Retry):
+                raise
+            if place >= len(bounds) or number >= MAX_ATTEMPTS:
+                raise
+            rc.watch.until = float("inf")
+            await asyncio.sleep(max(0.0, decision.after_s))
+
+
+async def plan(rc: Rc, request: Request) -> Sequence[Bound]:
+    """authorize → candidates → route: the deployments in the order to try. Raises `Stopped` or `ClientError`."""
+    chains = rc.graph.chains
+    if chains.authorize:
+        refusal = await ask(chains.authorize, rc.watch, request, rc)
+        if refusal is not None:
+            raise denied(refusal)
+    found = rc.graph.models.find(request.model)
+    if not found:
+        raise ClientError(f"The model {request.model!r} does not exist or you do not have access to it.", kind="not_found", param="model", code="model_not_found")
+    by_id = {bound.deployment.id: bound for bound in found}
+    candidates: Sequence[object] = [bound.deployment for bound in found]
+    if chains.candidates:
+        candidates = await fold(chains.candidates, rc.watch, candidates, request, rc)
+        if not candidates:
+            raise Stopped(Error(kind="overloaded", code="no_deployment", message=f"No deployment of {request.model!r} may serve this request now."))
+    chosen = await ask(chains.route, rc.watch, candidates, request, rc) if chains.route else None
+    rc.plan = chosen or Plan(tuple(candidates), "as configured")  # type: ignore[arg-type]
+    order = [by_id[deployment.id] for deployment in rc.plan.order if deployment.id in by_id]
+    if not order:
+        raise Stopped(Error(kind="server", code="empty_plan", message="Routing found no deployment for this request."))
+    return order
+
+
+async def _decide(rc: Rc, failure: UpstreamError, bound: Bound, number: int) -> Retry | Next | Model | Fail | None:
+    chain = rc.graph.chains.on_upstream_error
+    if not chain:
+        return None
+    seen = Failure(failure.error, bound.deployment, number, failure.phase)
+    return await ask(chain, rc.watch, seen, rc)  # type: ignore[no-any-return]
+
+
+async def _attempt(rc: Rc, request: Request, bound: Bound, number: int, begun: float) -> str:
+    started = monotonic()
+    error: Error | None = None
+    outcome = "error"
+    try:
+        outcome = await _run(rc, request, bound, begun)
+        return outcome
+    except UpstreamError as failure:
+        error = failure.error
+        raise
+    except Stopped as stopped:
+        error, outcome = stopped.error, stopped.status
+        raise
+    except CancelledError:
+        fired = rc.watch.fired
+        if fired not in MESSAGES:
+            outcome = "cancelled"
+            raise
+        error = timed_out(fired)
+        rc.watch.disarm()
+        if rc.first_token_s is not None or fired in ("draining", "reloaded"):
+            raise Stopped(error) from None
+        raise UpstreamError(error, "timeout") from None
+    finally:
+        ended = monotonic()
+        first = rc.first_token_s + rc.started_s - started if rc.first_token_s is not None else None
+        seen = Attempt(number=number, deployment=bound.deployment, outcome=outcome, error=error, first_token_s=first, duration_s=ended - started)
+        rc.attempts.append(seen)
+        if rc.graph.chains.on_attempt:
+            rc.graph.live.spawn(tell_aside(rc.graph.live.watchdog, rc.graph.chains.on_attempt, seen, rc))
+
+
+async def _run(rc: Rc, request: Request, bound: Bound, begun: float) -> str:
+    deadlines = Deadlines(rc.graph.settings, bound.deployment, begun, request.stream)
+    rc.watch.until, rc.watch.what = deadlines.first, "first_token" if request.stream else "total"
+    if request.operation == "count_tokens" and bound.codec is not rc.codec:
+        return await _estimate(rc, request)
+    if bound.codec is None:
+        return await _generate(rc, request, bound, deadlines)
+    call = _call(rc, request, bound)
+    if rc.graph.chains.before_upstream:
+        changed = await fold(rc.graph.chains.before_upstream, rc.watch, call, rc)
+        call = structs.replace(call, headers=changed.headers, query=changed.query)
+        rc.watch.until, rc.watch.what = deadlines.first, "first_token" if request.stream else "total"
+    assert bound.upstream is not None
+    response = await bound.upstream.open(call)
+    try:
+        if response.status != 200:
+            raise await _refused(rc, response, bound)
+        rc.egress.headers = bound.wire.return_headers(response.headers)
+        same = bound.codec is rc.codec
+        why = rc.graph.why
+        if not request.stream:
+            return await _whole(rc, request, response, bound, raw=same and not why["whole"])
+        if not _is_stream(response):
+            raise UpstreamError(await _not_a_stream(rc, response, bound), "headers")
+        if same and not why["stream"]:
+            rc.route_taken = "raw"
+            return await stream_raw(rc, response, deadlines)
+        rc.route_taken = "events"
+        return await stream_events(rc, decoded(rc, response, bound.codec), deadlines)
+    finally:
+        response.close()
+
+
+def _call(rc: Rc, request: Request, bound: Bound) -> Call:
+    codec, deployment = bound.codec, bound.deployment
+    assert codec is not None
+    headers, connect_s = bound.wire.forward_headers(rc.headers), rc.graph.settings.timeouts.connect_s
+    if codec is rc.codec and not request.edited:
+        body = patch(request.body, request.members, codec.edits(request, deployment))
+        path = codec.upstream_path(request, deployment)
+        return Call(deployment=deployment, path=path, headers=headers, body=body, stream=request.stream, query=rc.query, connect_timeout_s=connect_s)
+    built = codec.build_request(request, deployment)
+    rc.losses = built.losses
+    return Call(deployment=deployment, path=built.path, headers=(*headers, *built.headers), body=built.body, stream=request.stream, connect_timeout_s=connect_s)
+
+
+async def _whole(rc: Rc, request: Request, response: UpstreamResponse, bound: Bound, raw: bool) -> str:
+    codec = bound.codec
+    assert codec is not None
+    body = await response.read(rc.graph.settings.limits.max_response_bytes)
+    if rc.record is not None:
+        rc.record.add(rc.record.upstream, body)
+    wrong = codec.check(body)
+    if wrong is not None:
+        raise UpstreamError(wrong, "body")
+    rc.first_token_s = monotonic() - rc.started_s
+    if raw or request.operation != "chat":
+        rc.route_taken = "raw"
+        rc.usage = codec.usage(body)
+    else:
+        rc.route_taken = "events"
+        events = codec.explode(body)
+        out = await whole_events(rc, events)
+        if out is not events or codec is not rc.codec:
+            body = rc.codec.collect(out, request)
+    rc.ingress.stop()
+    await rc.egress.whole(200, [JSON, *rc.egress.headers], body)
+    return "complete"
+
+
+async def _estimate(rc: Rc, request: Request) -> str:
+    """A count for a provider that has no call for it in the client's format."""
+    rc.route_taken = "local"
+    body = rc.codec.count_reply(rc.codec.estimate_tokens(request))
+    await rc.egress.whole(200, [JSON, (b"x-routeiq-estimated", b"tokens")], body)
+    return "complete"
+
+
+async def _generate(rc: Rc, request: Request, bound: Bound, deadlines: Deadlines) -> str:
+    rc.route_taken = "events"
+    events = bound.events.generate(request, bound.deployment)
+    if request.stream:
+        return await stream_events(rc, generated(events), deadlines)
+    out: Sequence[Event] = await whole_events(rc, [event async for event in events])
+    rc.ingress.stop()
+    await rc.egress.whole(200, [JSON], rc.codec.collect(out, request))
+    return "complete"
+
+
+def _header(response: UpstreamResponse, wanted: bytes) -> bytes:
+    return next((value for name, value in response.headers if name == wanted), b"")
+
+
+def _is_stream(response: UpstreamResponse) -> bool:
+    return _header(response, b"content-type").lower().startswith(b"text/event-stream")
+
+
+async def _not_a_stream(rc: Rc, response: UpstreamResponse, bound: Bound) -> Error:
+    """A stream was asked for and something else came: perhaps an error with status 200."""
+    assert bound.codec is not None
+    body = await response.read(1_000_000)
+    wrong = bound.codec.check(body)
+    kind = _header(response, b"content-type").decode("latin-1") or "no content type"
+    return wrong or Error(kind="bad_gateway", code="upstream_error", message=f"The provider answered 200 {kind} where a stream was asked for.")
+
+
+async def _refused(rc: Rc, response: UpstreamResponse, bound: Bound) -> Refused:
+    assert bound.codec is not None
+    if response.status < 400:
+        message = f"The provider answered {response.status}; redirects are not followed."
+        raise UpstreamError(Error(kind="bad_gateway", code="upstream_error", message=message), "headers")
+    body = await response.read(1_000_000)
+    error = bound.codec.parse_error(response.status, response.headers, body)
+    headers = bound.wire.return_headers(response.headers)
+    kind = _header(response, b"content-type")
+    return Refused(error, response.status, [*([(b"content-type", kind)] if kind else []), *headers], body, bound.codec.name)
+
+

@@ -1,0 +1,82 @@
+"""The kernel's side of a request context: what plugins see (`RequestContext`) plus the machinery that serves it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from routeiq_sdk import RequestContext, RouteIQError, Secret, Surface
+from routeiq_sdk.stream import Error, UsageParts
+from routeiq_sdk.wire import Codec, Headers
+
+from .watchdog import Watch
+
+if TYPE_CHECKING:
+    from ..runtime.graph import Bound, Graph
+    from .egress import Egress
+    from .ingress import Ingress
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+CREDENTIALS = frozenset((b"authorization", b"x-api-key", b"x-litellm-api-key", b"x-goog-api-key", b"api-key", b"cookie", b"proxy-authorization", b"x-admin-api-key"))  # fmt: skip
+
+
+class Stopped(RouteIQError):
+    """The request ends here with `error`; `status` is its outcome."""
+
+    def __init__(self, error: Error, status: str = "error") -> None:
+        super().__init__(error.message)
+        self.error, self.status = error, status
+
+
+class Rc(RequestContext):
+    __slots__ = (
+        "bound", "bytes_out", "codec", "dropped", "egress", "finish", "first_token_s", "gone", "graph", "http_status", "ingress",
+        "losses", "outcome_error", "outcome_status", "record", "route_taken", "usage", "watch",
+    )  # fmt: skip
+
+    graph: Graph
+    codec: Codec
+    watch: Watch
+    ingress: Ingress
+    egress: Egress
+    bound: Bound | None
+    usage: UsageParts | None
+    first_token_s: float | None
+    outcome_error: Error | None
+    record: Any
+
+    def __init__(self, graph: Graph, surface: Surface, codec: Codec, scope: dict[str, Any], request_id: str) -> None:
+        self.graph, self.surface, self.codec, self.request_id = graph, surface, codec, request_id
+        self.operation, self.path, self.client = surface.operation, scope["path"], scope.get("client")
+        self.query = scope["query_string"].decode("latin-1")
+        self.started_s = monotonic()
+        self.principal = self.request = self.plan = self.bound = self.usage = None
+        self.first_token_s = self.outcome_error = self.record = None
+        self.attempts, self.state = [], {}
+        self.client_credentials = {}
+        self.finish: str | None = None
+        self.losses: tuple[str, ...] = ()
+        self.dropped = self.bytes_out = self.http_status = 0
+        self.outcome_status = ""
+        self.route_taken = "none"
+        self.gone = False
+        task = asyncio.current_task()
+        assert task is not None
+        self.watch = Watch(task)
+
+    def keep_credentials(self, raw: list[tuple[bytes, bytes]], consumed: tuple[str, ...]) -> None:
+        """Split the headers: `headers` for everybody, the client's own provider credentials apart, the gateway's own nowhere."""
+        self.headers = Headers((name, value) for name, value in raw if name not in CREDENTIALS)
+        taken = {name.encode() for name in consumed}
+        self.client_credentials = {
+            name.decode("latin-1"): Secret(value.decode("latin-1")) for name, value in raw if name in CREDENTIALS and name not in taken and name != b"cookie"
+        }
+
+    def leave(self) -> None:
+        """The client is gone."""
+        self.gone = True
+        self.watch.fire("gone")

@@ -1,0 +1,125 @@
+"""What leaves for the client. The status line is sent at the commit, or after a quiet while, and then keepalives follow;
+after it an error can only be an event. `end` sends the last bytes and the end of the body in one send."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from time import monotonic
+
+from ..runtime.guard import fold_sync
+from .context import Rc, Send
+from .watchdog import NEVER
+
+RawHeaders = list[tuple[bytes, bytes]]
+STREAM_HEADERS: RawHeaders = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+
+
+class Egress:
+    __slots__ = ("_alive", "_rc", "_send", "_stall_s", "busy", "ended", "headers", "last_s", "started", "streaming")
+
+    def __init__(self, rc: Rc, send: Send) -> None:
+        self._rc, self._send = rc, send
+        self._stall_s = rc.graph.settings.timeouts.send_stall_s
+        self._alive: asyncio.Task[None] | None = None
+        self.started = self.ended = self.streaming = self.busy = False
+        self.headers: RawHeaders = []
+        """The provider's headers that go with the status line."""
+        self.last_s = 0.0
+
+    def wait(self) -> None:
+        """A streamed answer is being waited for: keepalives from now on."""
+        self.streaming = True
+        self.last_s = monotonic()
+
+    async def whole(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        lines = [*headers, (b"content-length", b"%d" % len(body))]
+        await self._start(status, lines)
+        await self._out(body, last=True)
+
+    async def start_stream(self) -> None:
+        self.streaming = True
+        kind = self._rc.codec.stream_type.encode()
+        await self._start(200, [(b"content-type", kind), *STREAM_HEADERS, *self.headers])
+
+    async def write(self, data: bytes) -> None:
+        if self._alive is not None:
+            await self._alive
+        if not self.started:
+            await self.start_stream()
+        await self._out(data)
+
+    async def end(self, data: bytes = b"") -> None:
+        if self._alive is not None:
+            await self._alive
+        if not self.started:
+            await self.start_stream()
+        await self._out(data, last=True)
+
+    async def _start(self, status: int, lines: RawHeaders) -> None:
+        rc = self._rc
+        self.started = True
+        rc.http_status = status
+        await self._send({"type": "http.response.start", "status": status, "headers": lines + own_headers(rc)})
+
+    async def _out(self, data: bytes, last: bool = False) -> None:
+        self.busy, self.ended = True, last
+        rc = self._rc
+        watch = rc.watch
+        now = monotonic()
+        watch.until, watch.what = now + self._stall_s, "client"
+        try:
+            await self._send({"type": "http.response.body", "body": data, "more_body": not last})
+        finally:
+            self.busy = False
+        watch.until = NEVER
+        self.last_s = now
+        rc.bytes_out += len(data)
+        if rc.record is not None:
+            rc.record.add(rc.record.client, data)
+
+    def tick(self, now: float) -> None:
+        """Called by the watchdog."""
+        if not self.streaming or self.busy or self.ended or self._alive is not None:
+            return
+        timeouts = self._rc.graph.settings.timeouts
+        if now - self.last_s > (timeouts.keepalive_s if self.started else timeouts.headers_after_s):
+            self._alive = asyncio.get_running_loop().create_task(self._keep_alive(now))
+
+    async def _keep_alive(self, now: float) -> None:
+        try:
+            if not self.started:
+                await self.start_stream()
+            await self._send({"type": "http.response.body", "body": self._rc.codec.keepalive, "more_body": True})
+        finally:
+            self.last_s = now
+            self._alive = None
+
+    def close(self) -> None:
+        self.ended = True
+        if self._alive is not None:
+            self._alive.cancel()
+
+
+def own_headers(rc: Rc) -> RawHeaders:
+    lines: RawHeaders = [(b"x-request-id", rc.request_id.encode())]
+    if rc.graph.live.draining:
+        lines.append((b"connection", b"close"))
+    if rc.losses:
+        lines.append((b"x-routeiq-lossy", lossy(rc.losses)))
+    if rc.graph.settings.debug_headers:
+        lines.append((b"x-routeiq-path", rc.graph.path_header(rc.route_taken)))
+    chain = rc.graph.chains.response_headers
+    if chain:
+        for name, value in fold_sync(chain, (), rc):
+            lines.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+    return lines
+
+
+def lossy(losses: tuple[str, ...]) -> bytes:
+    """RFC 8941 list, at most 1 KB."""
+    text, kept = ", ".join(losses), len(losses)
+    while len(text) > 1000:
+        kept -= 1
+        text = ", ".join((*losses[:kept], f"more;n={len(losses) - kept}"))
+    return text.encode("ascii", "replace")

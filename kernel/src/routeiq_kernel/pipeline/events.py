@@ -1,0 +1,178 @@
+"""The EVENTS path: decode → policy → encode → channel → client, for every pair of formats and for providers without a wire.
+
+The pump (its own task) reads the provider, the request's task sends; between them is the one queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import CancelledError
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from time import monotonic
+
+from routeiq_sdk import PluginFailure, UpstreamError
+from routeiq_sdk.resources import UpstreamResponse
+from routeiq_sdk.stream import BlockDelta, BlockStart, Error, Event, Media, MessageEnd, OpaqueBlock, Stop, ToolCall, Usage
+from routeiq_sdk.wire import Codec
+
+from .channel import Channel, Closed
+from .context import Rc, Stopped
+from .deadlines import Deadlines, timed_out
+from .executor import Executor
+from .raw import after, cut
+from .watchdog import NEVER, Watch
+
+Batches = AsyncGenerator[Sequence[Event], None]
+
+
+async def stream_events(rc: Rc, batches: Batches, deadlines: Deadlines) -> str:
+    """Returns the outcome. Raises `UpstreamError` before the commit point, `Stopped` or `PluginFailure` after it."""
+    channel = Channel(rc.graph.settings.channel_bytes)
+    rc.egress.wait()
+    pump = asyncio.get_running_loop().create_task(_Pump(rc, channel, deadlines).run(batches))
+    try:
+        while True:
+            data = await channel.take()
+            if channel.end == "complete":
+                await rc.egress.end(data)
+                return "complete"
+            if data:
+                await rc.egress.write(data)
+            elif isinstance(channel.end, BaseException):
+                raise channel.end
+    finally:
+        channel.close("abandoned")
+        pump.cancel()
+        await asyncio.wait((pump,))
+
+
+class _Pump:
+    def __init__(self, rc: Rc, channel: Channel, deadlines: Deadlines) -> None:
+        assert rc.request is not None
+        self.rc, self.channel, self.deadlines = rc, channel, deadlines
+        self.encode = rc.codec.encoder(rc.request).feed
+        self.committed = False
+        self.held: list[bytes] = []
+
+    async def run(self, batches: Batches) -> None:
+        """Never raises: what ends the stream travels in the channel's close."""
+        task = asyncio.current_task()
+        assert task is not None
+        watch = Watch(task)
+        self.executor = Executor(self.rc, watch, whole=False)
+        watches = self.rc.graph.live.watchdog.watches
+        watches.add(watch)
+        try:
+            end = await self._all(batches, watch)
+            self.channel.close(end)
+        except CancelledError:
+            fired, watch.fired = watch.fired, None
+            if fired is None:
+                self.channel.close("abandoned")
+            else:
+                self.channel.close(after(self.committed, timed_out(fired)))
+        except (UpstreamError, Stopped, PluginFailure) as error:
+            self.channel.close(Stopped(error.error) if self.committed and isinstance(error, UpstreamError) else error)
+        except Closed:
+            pass
+        finally:
+            watches.discard(watch)
+            await batches.aclose()
+
+    async def _all(self, batches: Batches, watch: Watch) -> str:
+        while True:
+            watch.until = self.deadlines.idle() if self.committed else self.deadlines.first
+            watch.what = "idle" if self.committed else "first_token"
+            try:
+                events: Sequence[Event] = await anext(batches)
+            except StopAsyncIteration:
+                raise after(self.committed, cut(), "truncated") from None
+            watch.until = NEVER
+            if await self._batch(events):
+                return "complete"
+
+    async def _batch(self, events: Sequence[Event]) -> bool:
+        """True when the answer is complete."""
+        note_usage(self.rc, events)
+        error = next((event for event in events if isinstance(event, Error)), None)
+        if error is not None and not self.committed:
+            raise UpstreamError(error, "body")
+        events = await self.executor.feed(events)
+        if not self.committed and any(map(commits, events)):
+            self.committed = True
+            self.rc.first_token_s = monotonic() - self.rc.started_s
+        data = self.encode([event for event in events if event is not error] if error else events)
+        if not self.committed:
+            self.held.append(data)
+            return False
+        if self.held:
+            data = b"".join(self.held) + data
+            self.held = []
+        if data:
+            await self.channel.put(data)
+        if error is not None:
+            raise Stopped(error)
+        return bool(events) and isinstance(events[-1], MessageEnd)
+
+
+def commits(event: Event) -> bool:
+    """Content, a finish reason or the end."""
+    if isinstance(event, BlockDelta):
+        return bool(event.value)
+    if isinstance(event, BlockStart):
+        return isinstance(event.block, ToolCall | Media | OpaqueBlock)
+    return isinstance(event, Stop | MessageEnd)
+
+
+async def whole_events(rc: Rc, events: Sequence[Event]) -> Sequence[Event]:
+    """The policies of a whole answer. Raises `UpstreamError` when the answer is an error or was cut."""
+    note_usage(rc, events)
+    last = events[-1] if events else None
+    if isinstance(last, Error):
+        raise UpstreamError(last, "body")
+    if not isinstance(last, MessageEnd):
+        raise UpstreamError(cut(), "body")
+    return await Executor(rc, rc.watch, whole=True).feed(events)
+
+
+def note_usage(rc: Rc, events: Sequence[Event]) -> None:
+    for event in events:
+        if isinstance(event, Usage):
+            rc.usage = event.parts.over(rc.usage) if rc.usage else event.parts
+        elif isinstance(event, Stop):
+            rc.finish = event.reason
+
+
+async def decoded(rc: Rc, response: UpstreamResponse, codec: Codec) -> Batches:
+    """A provider's stream as batches of events: one batch per read."""
+    framer, decoder = codec.framer(), codec.decoder()
+    try:
+        while True:
+            try:
+                data = await response.chunk()
+            except UpstreamError as error:
+                rest = decoder.close()
+                if not rest:
+                    raise error
+                yield rest
+                return
+            if rc.record is not None:
+                rc.record.add(rc.record.upstream, data)
+            try:
+                frames = framer.feed(data) if data else framer.close()
+            except ValueError as error:
+                raise UpstreamError(Error(kind="bad_gateway", message=f"The provider sent an event that is too large: {error}."), "body") from None
+            events = [event for frame in frames for event in decoder.feed(frame)]
+            if not data:
+                events += decoder.close()
+            if events:
+                yield events
+            if not data:
+                return
+    finally:
+        rc.dropped = decoder.dropped
+
+
+async def generated(events: AsyncIterator[Event]) -> Batches:
+    async for event in events:
+        yield (event,)

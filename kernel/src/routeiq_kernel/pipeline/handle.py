@@ -1,0 +1,109 @@
+"""The way of one request: authenticate, read, parse, decide, attempt; then settle, exactly once."""
+
+from __future__ import annotations
+
+from time import monotonic, time
+from typing import Any
+
+from routeiq_sdk import ClientError, Outcome, Principal, Reject
+from routeiq_sdk.stream import Error
+from routeiq_sdk.wire import Headers
+
+from ..runtime.guard import ask, fold
+from .aside import tell_aside
+from .attempts import JSON, answer
+from .context import Rc, Stopped
+from .ingress import too_large
+from .recorder import Record
+
+
+async def work(rc: Rc, headers: Headers) -> str:
+    """Returns the outcome; raises whatever ended the request."""
+    check_head(rc, headers)
+    await _authenticate(rc, headers)
+    if rc.surface.kind == "local":
+        return await _local(rc)
+    body = await rc.ingress.body()
+    rc.ingress.listen()
+    rc.watch.until = float("inf")
+    request = rc.request = rc.codec.parse_request(body, rc.operation, rc.headers)
+    if rc.graph.live.recorder is not None:
+        rc.record = Record(time())
+        rc.record.request = body
+    chains = rc.graph.chains
+    if chains.on_request:
+        request = rc.request = await fold(chains.on_request, rc.watch, request, rc)
+    return await answer(rc, request)
+
+
+def check_head(rc: Rc, headers: Headers) -> None:
+    """What the server's parser lets through and no client should send."""
+    limits = rc.graph.settings.limits
+    if len(headers.raw) > limits.max_headers:
+        raise Stopped(Error(kind="headers_too_large", code="too_many_headers", message=f"The request has more than {limits.max_headers} header fields."))
+    length = headers.get("content-length")
+    if length is not None:
+        if "transfer-encoding" in headers:
+            raise ClientError("The request has both Content-Length and Transfer-Encoding.", code="ambiguous_length")
+        if int(length) > limits.max_body_bytes:
+            raise Stopped(too_large(limits.max_body_bytes))
+    if headers.get("content-encoding") not in (None, "identity"):
+        raise ClientError("Compressed request bodies are not accepted: send identity.", kind="invalid_request", code="content_encoding")
+
+
+async def _authenticate(rc: Rc, headers: Headers) -> None:
+    principal: Any = None
+    chain = rc.graph.chains.authenticate
+    if chain:
+        rc.headers = headers
+        principal = await ask(chain, rc.watch, headers, rc)
+    if principal is None and rc.graph.settings.allow_anonymous:
+        principal = Principal(id="anonymous", kind="anonymous")
+    if isinstance(principal, Reject):
+        rc.keep_credentials(headers.raw, ())
+        raise Stopped(Error(kind="authentication", code=principal.code, message=principal.message), "denied")
+    if principal is None:
+        rc.keep_credentials(headers.raw, ())
+        raise Stopped(Error(kind="authentication", code="missing_api_key", message="No API key: send it as Authorization: Bearer or x-api-key."), "denied")
+    rc.principal = principal
+    rc.keep_credentials(headers.raw, principal.consumed)
+
+
+async def _local(rc: Rc) -> str:
+    rc.route_taken = "local"
+    if rc.surface.handler is None:
+        await rc.egress.whole(200, [JSON], rc.codec.models(rc.graph.models.names, rc.headers))
+        return "complete"
+    reply = await rc.surface.handler(rc)
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+    if not any(name == b"content-type" for name, _ in headers):
+        headers.append(JSON)
+    await rc.egress.whole(reply.status, headers, reply.body)
+    return "complete"
+
+
+def settle(rc: Rc) -> None:
+    """Exactly once, however the request ended."""
+    rc.ingress.stop()
+    rc.egress.close()
+    live, chains = rc.graph.live, rc.graph.chains
+    live.watchdog.watches.discard(rc.watch)
+    live.watchdog.quiet.discard(rc.egress)
+    live.requests.discard(rc)
+    del rc.ingress, rc.egress  # they hold rc: without this cycle a request's megabytes go when it ends, not at the next collection
+    ended = outcome(rc) if chains.on_complete or rc.record else None
+    if ended is not None and rc.record and live.recorder is not None:
+        live.recorder.offer(rc, ended)
+    if ended is not None and chains.on_complete:
+        live.spawn(tell_aside(live.watchdog, chains.on_complete, ended, rc))
+    elif not live.requests:
+        live.settle()
+
+
+def outcome(rc: Rc) -> Outcome:
+    return Outcome(
+        status=rc.outcome_status, http_status=rc.http_status, error=rc.outcome_error, usage=rc.usage, finish=rc.finish,
+        model=rc.request.model if rc.request else "", deployment=rc.bound.deployment if rc.bound else None, attempts=tuple(rc.attempts),
+        path=rc.route_taken, duration_s=monotonic() - rc.started_s, first_token_s=rc.first_token_s, bytes_out=rc.bytes_out,
+        dropped_events=rc.dropped, losses=rc.losses,
+    )  # fmt: skip

@@ -1,0 +1,119 @@
+"""The RAW path: the provider's bytes reach the client as they are. Each event is framed, its JSON checked, and tapped for
+usage, finish and error; nothing is built. Repairs are the codec's `Tap`: malformed and withheld events are dropped, a missing
+end marker is added where the stream is complete without it."""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+from time import monotonic
+
+from routeiq_sdk import UpstreamError
+from routeiq_sdk.resources import UpstreamResponse
+from routeiq_sdk.stream import Error
+from routeiq_sdk.wire import CONTENT, PASS, Tap
+
+from .context import Rc, Stopped
+from .deadlines import Deadlines
+from .watchdog import NEVER
+
+SILENCE_S = 2.0
+"""A stream that is complete but for its end marker is ended after this much silence."""
+
+
+async def stream_raw(rc: Rc, response: UpstreamResponse, deadlines: Deadlines) -> str:
+    """Returns the outcome. Raises `UpstreamError` before the commit point, `Stopped` after it."""
+    assert rc.request is not None
+    tap = rc.codec.tap(rc.request)
+    try:
+        return await _pump(rc, response, tap, deadlines)
+    finally:
+        rc.usage, rc.finish, rc.dropped = tap.usage, tap.finish, tap.dropped
+
+
+async def _pump(rc: Rc, response: UpstreamResponse, tap: Tap, deadlines: Deadlines) -> str:
+    watch, egress, framer, feed, chunk = rc.watch, rc.egress, rc.codec.framer(), tap.feed, response.chunk
+    held: list[bytes] = []
+    committed = False
+    egress.wait()
+    while True:
+        watch.until, watch.what = (deadlines.idle() if committed else deadlines.first), "idle" if committed else "first_token"
+        if tap.complete:
+            watch.until = min(watch.until, monotonic() + SILENCE_S)
+        try:
+            data = await chunk()
+        except UpstreamError as error:
+            data, broken = b"", error
+        except CancelledError:
+            if not (tap.complete and watch.fired == "idle"):
+                raise
+            watch.disarm()
+            data, broken = b"", None
+        else:
+            broken = None
+        if rc.record is not None:
+            rc.record.add(rc.record.upstream, data)
+        try:
+            frames = framer.feed(data) if data else framer.close()
+        except ValueError as error:
+            raise after(committed, Error(kind="bad_gateway", code="upstream_error", message=f"The provider sent an event that is too large: {error}.")) from None
+        out = held
+        for frame in frames:
+            signal = feed(frame)
+            if signal is PASS or (signal is CONTENT and committed):
+                out.append(frame)
+                continue
+            if signal.error is not None:
+                if committed and out:
+                    await egress.write(b"".join(out))
+                raise after(committed, signal.error)
+            if not signal.drop:
+                out.append(frame if signal.forward is None else signal.forward)
+            if signal.content and not committed:
+                committed = True
+                rc.first_token_s = monotonic() - rc.started_s
+            if signal.terminal:
+                watch.until = NEVER
+                await egress.end(out[0] if len(out) == 1 else b"".join(out))
+                await _drain(rc, response)
+                return "complete"
+        if not data:
+            return await _ended(rc, tap, out, committed, broken)
+        if committed and out:
+            await egress.write(out[0] if len(out) == 1 else b"".join(out))
+            out = held = []
+
+
+async def _ended(rc: Rc, tap: Tap, out: list[bytes], committed: bool, broken: UpstreamError | None) -> str:
+    """The body ended without a terminal event."""
+    if tap.complete:
+        await rc.egress.end(b"".join(out) + tap.missing_end())
+        return "complete"
+    if broken is not None and not committed:
+        raise broken
+    if committed and out:
+        await rc.egress.write(b"".join(out))
+    raise after(committed, broken.error if broken else cut(), "truncated")
+
+
+async def _drain(rc: Rc, response: UpstreamResponse) -> None:
+    """The client has its answer; read the provider's last bytes so that the connection can be used again."""
+    rc.ingress.stop()
+    rc.watch.until, rc.watch.what = monotonic() + SILENCE_S, "drain"
+    try:
+        while await response.chunk():
+            pass
+    except UpstreamError:
+        pass
+    except CancelledError:
+        if rc.watch.fired != "drain":
+            raise
+        rc.watch.disarm()
+
+
+def after(committed: bool, error: Error, status: str = "error") -> Exception:
+    """A failed attempt before the commit point, the end of the stream behind it."""
+    return Stopped(error, status) if committed else UpstreamError(error, "body")
+
+
+def cut() -> Error:
+    return Error(kind="bad_gateway", code="stream_truncated", message="The provider's stream ended before the answer was complete.")

@@ -1,0 +1,90 @@
+"""The HTTP servers. Both get the inherited socket and stop when `until` returns: the drain is the gateway's, not theirs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from importlib.util import find_spec
+from socket import socket
+from typing import TYPE_CHECKING, Any
+
+from .listen import BACKLOG, tls_files
+
+if TYPE_CHECKING:
+    from ..config.kernel import Settings
+
+Until = Callable[[], Awaitable[None]]
+KEEP_ALIVE_S = 75
+GRACE_S = 2
+"""For connections that are still open after the drain: their requests have ended, or are past every limit."""
+LEAST_HEADER_BYTES = 16 * 1024
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+
+
+async def serve(app: Any, settings: Settings, listener: socket, until: Until) -> None:
+    """`until` starts when connections are accepted."""
+    if settings.server == "uvicorn":
+        await _uvicorn(app, settings, listener, until)
+    else:
+        await _hypercorn(app, settings, listener, until)
+
+
+async def _hypercorn(app: Any, settings: Settings, listener: socket, until: Until) -> None:
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+
+    config = Config()
+    config.bind = [f"fd://{listener.dup().detach()}"]
+    config.backlog = BACKLOG
+    config.accesslog, config.errorlog = None, _quiet("hypercorn.error")
+    config.alpn_protocols = ["http/1.1"]
+    config.include_server_header = False
+    config.keep_alive_timeout, config.keep_alive_max_requests = float(KEEP_ALIVE_S), sys.maxsize  # defaults cut pooled clients
+    config.h11_max_incomplete_size = max(settings.limits.max_header_bytes, LEAST_HEADER_BYTES)
+    config.websocket_max_message_size = MAX_MESSAGE_BYTES
+    config.graceful_timeout = float(GRACE_S)
+    if settings.tls.certfile:
+        config.certfile, config.keyfile, config.keyfile_password = tls_files(settings)
+    await serve(app, config, shutdown_trigger=until, mode="asgi")
+
+
+async def _uvicorn(app: Any, settings: Settings, listener: socket, until: Until) -> None:
+    import uvicorn
+
+    _quiet("uvicorn.error")
+    config = uvicorn.Config(
+        app, loop="none", http="httptools" if find_spec("httptools") else "h11", lifespan="off", log_config=None, access_log=False,
+        server_header=False, proxy_headers=False, backlog=BACKLOG, timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=GRACE_S,
+        h11_max_incomplete_event_size=max(settings.limits.max_header_bytes, LEAST_HEADER_BYTES), ws_max_size=MAX_MESSAGE_BYTES,
+    )  # fmt: skip
+    if settings.tls.certfile:
+        config.ssl_certfile, config.ssl_keyfile, config.ssl_keyfile_password = tls_files(settings)
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket] | None = None) -> None:
+            await super().startup(sockets)
+            stopping.append(asyncio.get_running_loop().create_task(stop()))
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    async def stop() -> None:
+        try:
+            await until()
+        finally:
+            server.should_exit = True
+
+    stopping: list[asyncio.Task[None]] = []
+    server = Server(config)
+    await server.serve([listener])
+    await asyncio.gather(*stopping)
+
+
+def _quiet(name: str) -> logging.Logger:
+    log = logging.getLogger(name)
+    log.setLevel(logging.WARNING)
+    return log

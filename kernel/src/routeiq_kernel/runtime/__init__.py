@@ -1,0 +1,1 @@
+"""From a document to a running graph of plugins, and the guarded chains that call them."""

@@ -1,0 +1,226 @@
+"""Build a graph from a document: select, order, instantiate, attach, collect, bind, start.
+
+All problems of one step are reported together. Whatever was started is stopped again when a later step fails. On reload,
+plugins whose manifest, configuration and services are unchanged are taken over from the previous graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+from routeiq_sdk import Capability, ConfigError, Deployment, GraphError, Hold, Manifest, RouteIQError, ServiceKey, Surface
+from routeiq_sdk.resources import Provider
+
+from ..config.kernel import Settings, configured_plugins, kernel_settings
+from ..config.load import Document
+from ..config.models import deployments
+from ..config.plugins import check_sections, plugin_config, used
+from ..config.unsupported import warnings
+from ..graph.choose import Chosen, choose
+from ..graph.discover import Found
+from ..graph.order import order
+from ..graph.verify import construct, load, verify
+from ..pipeline.recorder import Recorder
+from ..pipeline.watchdog import Watchdog
+from .chain import Chains, compile_cell
+from .defaults import with_default_models
+from .graph import Bound, Graph, Live, Models, unique
+from .guard import attempt_safely, collect
+from .meter import Cell
+from .running import Ctx, Running
+
+COLLECTS = ("formats", "providers", "surfaces", "strategies", "routes", "middleware", "health", "panels")
+NEEDS = {"routes": Capability.ROUTES, "middleware": Capability.MIDDLEWARE}
+
+
+Extra = Mapping[str, tuple[Manifest, Any]]
+"""Plugins that are not installed, for tests: name → manifest and factory."""
+
+
+def chosen_by(document: Document, settings: Settings, extra: Extra) -> Chosen:
+    chosen = choose(settings.plugins, settings.disable, settings.mode, configured=configured_plugins(document))
+    check_sections(document, [*chosen.found, *extra])
+    if not extra:
+        return chosen
+    manifests = {**chosen.manifests, **{name: mine for name, (mine, _) in extra.items()}}
+    found = {**chosen.found, **{name: Found(name, "(given)", "0", "", False) for name in extra}}
+    return evolve(chosen, manifests=manifests, order=order(manifests.values()), found=found)
+
+
+async def build(document: Document, watchdog: Watchdog, previous: Graph | None = None, extra: Extra | None = None) -> Graph:
+    """Raises `ConfigError` or `GraphError`; then nothing of the new graph is left running."""
+    settings = kernel_settings(document)
+    chosen = chosen_by(document, settings, extra or {})
+    runnings: list[Running] = []
+    held: list[Running] = []
+    try:
+        for name in chosen.order.names:
+            runnings.append(await _plugin(name, chosen, document, settings, runnings, previous, extra or {}))
+        graph = _assemble(document, settings, chosen, runnings, Live(watchdog))
+        for running in runnings:
+            held.append(running)
+            running.holders += 1
+            if running.holders == 1:
+                running.ctx.services = services_of(runnings)
+                running.ctx.deployments = graph.deployments
+                await running.start()
+    except RouteIQError:
+        await revert(runnings)
+        for running in reversed(held):
+            await running.release()
+        raise
+    return graph
+
+
+async def revert(runnings: Sequence[Running]) -> None:
+    """Give the old config back to plugins that a reload, which is now given up, changed in place."""
+    for running in runnings:
+        if running.config_before is not None:
+            running.config, running.config_before = running.config_before, None
+            await attempt_safely(running.cells["on_config_changed"], running.config)
+
+
+def activate(graph: Graph) -> None:
+    """The graph is committed: its plugins see its deployments."""
+    for running in graph.plugins:
+        running.config_before = None
+        running.ctx.deployments = graph.deployments
+
+
+async def _plugin(name: str, chosen: Chosen, document: Document, settings: Settings, ready: Sequence[Running], previous: Graph | None, extra: Extra) -> Running:
+    mine = chosen.manifests[name]
+    factory, config_class = (extra[name][1], getattr(extra[name][1], "Config", None)) if name in extra else load(mine)
+    config = plugin_config(document, name, config_class) if config_class else None
+    old = next((each for each in previous.plugins if each.name == name), None) if previous else None
+    if old is not None and old.manifest == mine and _same_services(old, ready):
+        if old.config == config:
+            return old
+        change = old.cells.get("on_config_changed")
+        if change is not None and await attempt_safely(change, config) is True:
+            old.config_before, old.config = old.config, config
+            return old
+    instance = construct(mine, factory, config) if callable(factory) else factory
+    cells = {each.hook: compile_cell(mine, each.hook, getattr(instance, each.hook), each.args) for each in verify(instance, mine)}
+    path = Path(document.path) if document.path else None
+    return Running(mine, chosen.found[name], instance, config, cells, Ctx(mine, settings.mode, Path(settings.state_dir), path))
+
+
+def _same_services(old: Running, ready: Sequence[Running]) -> bool:
+    """The plugins that it got services from are the same instances as before."""
+    now = services_of(ready)
+    wanted = (*old.manifest.requires, *old.manifest.optional)
+    return all(now.get(key) is old.ctx.services.get(key) for key in wanted)
+
+
+def _assemble(document: Document, settings: Settings, chosen: Chosen, runnings: Sequence[Running], live: Live) -> Graph:
+    for running in runnings:
+        _provide(running)
+    things = {what: [(running, thing) for running in runnings for thing in _collected(running, what)] for what in COLLECTS}
+    owner = {id(thing): running.name for pairs in things.values() for running, thing in pairs}
+    codecs = unique([thing for _, thing in things["formats"]], "format", owner)
+    providers = unique([thing for _, thing in things["providers"]], "provider", owner)
+    found = deployments(with_default_models(document, providers), lambda model, params: split(model, params, providers))
+    cells = {hook: [running.cells[hook] for running in runnings if hook in running.cells] for hook in Chains.__slots__}
+    cells["route"] += _strategy(things["strategies"], settings.routing_strategy)
+    chains = Chains(cells)
+    live.recorder = Recorder(live, chains.on_records) if chains.on_records else None
+    surfaces = _surfaces([thing for _, thing in things["surfaces"]], settings.base_path, codecs, owner)
+    if surfaces and not chains.authenticate and not settings.allow_anonymous:
+        raise GraphError("no enabled plugin authenticates: enable auth_keys, or set kernel.allow_anonymous: true (development mode only)")
+    enabled = {running.name for running in runnings}
+    return Graph(
+        document, settings, document.hash, tuple(runnings), chains, codecs, providers, surfaces, Models([_bind(each, providers, codecs) for each in found]),
+        routes=tuple(thing for _, thing in things["routes"]), checks=tuple(thing for _, thing in things["health"]),
+        middleware=tuple(thing for _, thing in things["middleware"]),
+        warnings=(*chosen.notes, *warnings(document, *used(type(running.config) for running in runnings if running.config is not None), enabled)), edges=tuple(chosen.order.edges), why=why_parsed(runnings), live=live,
+    )  # fmt: skip
+
+
+def services_of(runnings: Sequence[Running]) -> dict[ServiceKey[Any], Any]:
+    return {key: value for running in runnings for key, value in running.provided.items()}
+
+
+def _provide(running: Running) -> None:
+    cell = running.cells.get("provide_services")
+    if cell is not None and not running.provided:
+        running.provided = dict(collect(cell, running.ctx))
+    declared = set(running.manifest.provides)
+    if declared != set(running.provided):
+        raise GraphError(f"plugin {running.name}: its manifest provides {sorted(map(str, declared))}, provide_services gave {sorted(map(str, running.provided))}")
+
+
+def _collected(running: Running, what: str) -> list[Any]:
+    hook = f"register_{what}"
+    cell = running.cells.get(hook)
+    things = collect(cell, running.ctx) if cell else []
+    needed = NEEDS.get(what)
+    if what == "routes" and things and all(route.auth == "admin" for route in things):
+        needed = Capability.ADMIN if Capability.ADMIN in running.manifest.capabilities else needed
+    if things and needed and needed not in running.manifest.capabilities:
+        raise GraphError(f"plugin {running.name}: {hook} needs capability {needed.name} in its manifest")
+    return things
+
+
+def split(model: str, params: Mapping[str, Any], providers: Mapping[str, Provider]) -> tuple[str, str]:
+    """LiteLLM's `provider/name` → provider and name. Raises `ConfigError` for a provider that no plugin registers."""
+    custom = params.get("custom_llm_provider")
+    if custom in providers:
+        return str(custom), model
+    prefix, slash, rest = model.partition("/")
+    if slash and prefix in providers:
+        return prefix, rest
+    if not custom:
+        for name, provider in providers.items():
+            if any(fnmatchcase(model, pattern) for pattern in provider.base_models):
+                return name, model
+    raise ConfigError(f"no enabled plugin provides {custom or (prefix if slash else model)!r}; known providers: {', '.join(sorted(providers)) or 'none'}")
+
+
+def _strategy(registered: Sequence[tuple[Running, Any]], wanted: str) -> list[Cell]:
+    """The configured strategy as the last of the `route` chain."""
+    for running, strategy in registered:
+        if strategy.name == wanted:
+            return [Cell(running.manifest, "route", "first", strategy.plan)]
+    if registered:
+        known = ", ".join(sorted(strategy.name for _, strategy in registered))
+        raise ConfigError(f"router_settings.routing_strategy: no enabled plugin registers {wanted!r}; known strategies: {known}")
+    return []
+
+
+def _bind(deployment: Deployment, providers: Mapping[str, Provider], codecs: Mapping[str, Any]) -> Bound:
+    provider = providers[deployment.provider]
+    wire_format = getattr(provider, "format", None)
+    if wire_format is None:
+        return Bound(deployment, provider)
+    if wire_format not in codecs:
+        raise GraphError(f"provider {provider.name} speaks {wire_format!r}, and no enabled plugin registers that format")
+    return Bound(deployment, provider, provider.bind(deployment), codecs[wire_format])  # type: ignore[union-attr]
+
+
+def _surfaces(surfaces: Sequence[Surface], base: str, codecs: Mapping[str, Any], owner: Mapping[int, str]) -> dict[tuple[str, str], tuple[Surface, ...]]:
+    table: dict[tuple[str, str], tuple[Surface, ...]] = {}
+    for surface in surfaces:
+        if surface.format not in codecs:
+            raise GraphError(f"plugin {owner[id(surface)]}: surface {surface.path} has the unknown format {surface.format!r}")
+        key = (surface.method, base.rstrip("/") + surface.path)
+        table[key] = tuple(sorted((*table.get(key, ()), surface), key=lambda each: each.match is None))
+        if sum(1 for each in table[key] if each.match is None) > 1:
+            names = sorted({owner[id(each)] for each in table[key] if each.match is None})
+            raise GraphError(f"{key[0]} {key[1]} is served by {' and '.join(names)}: disable one, or give one a `match`")
+    return table
+
+
+def why_parsed(runnings: Sequence[Running]) -> dict[str, tuple[str, ...]]:
+    def forcing(stream: bool) -> Iterator[str]:
+        for running in runnings:
+            for hook in ("on_stream_event", "on_block", "on_response"):
+                if hook in running.cells and not (stream and hook == "on_response" and running.manifest.hold is not Hold.ANSWER):
+                    yield f"{running.name}.{hook}"
+
+    return {"stream": tuple(forcing(True)), "whole": tuple(forcing(False))}
+
+

@@ -1,0 +1,156 @@
+"""One immutable configuration of the gateway, with everything that serves it. A request holds one for its life."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+from msgspec import Struct, structs
+from routeiq_sdk import ConfigError, Deployment, HealthCheck, Route, Surface
+from routeiq_sdk.resources import EventProvider, Provider, Upstream, WireProvider
+from routeiq_sdk.wire import Codec
+
+from ..pipeline.watchdog import Watchdog
+from .chain import Chains
+
+if TYPE_CHECKING:
+    from ..config.kernel import Settings
+    from ..config.load import Document
+    from ..pipeline.context import Rc
+    from ..pipeline.recorder import Recorder
+    from .running import Running
+
+
+class Bound(Struct, frozen=True):
+    """A deployment with its provider. A wire provider has `upstream` and `codec`, an event provider neither."""
+
+    deployment: Deployment
+    provider: Provider
+    upstream: Upstream | None = None
+    codec: Codec | None = None
+
+    @property
+    def wire(self) -> WireProvider:
+        return self.provider  # type: ignore[return-value]
+
+    @property
+    def events(self) -> EventProvider:
+        return self.provider  # type: ignore[return-value]
+
+
+class Models:
+    """Model names of the configuration → deployments; exact names first, then the most specific wildcard."""
+
+    def __init__(self, bound: Sequence[Bound]) -> None:
+        self.by_id = {each.deployment.id: each for each in bound}
+        self._exact: dict[str, tuple[Bound, ...]] = {}
+        wild: dict[str, list[Bound]] = {}
+        for each in bound:
+            group = each.deployment.group
+            if "*" in group:
+                wild.setdefault(group, []).append(each)
+            else:
+                self._exact[group] = (*self._exact.get(group, ()), each)
+        ranked = sorted(wild.items(), key=lambda item: (-len(item[0].replace("*", "")), item[0]))
+        self._wild = [(re.compile("(.*)".join(map(re.escape, name.split("*"))), re.DOTALL), tuple(found)) for name, found in ranked]
+        self.names = tuple(dict.fromkeys(each.deployment.group for each in bound))
+
+    def find(self, model: str) -> tuple[Bound, ...]:
+        found = self._exact.get(model)
+        if found:
+            return found
+        for pattern, bound in self._wild:
+            match = pattern.fullmatch(model)
+            if match:
+                return tuple(_filled(each, match.groups()) for each in bound)
+        return ()
+
+
+def _filled(bound: Bound, captured: Sequence[str]) -> Bound:
+    """`*` in the deployment's own model name becomes what the wildcard matched."""
+    model = bound.deployment.model
+    for text in captured:
+        model = model.replace("*", text, 1)
+    return structs.replace(bound, deployment=structs.replace(bound.deployment, model=model))
+
+
+class Live:
+    """What runs under a graph: its requests, the work they left behind, and the process's watchdog."""
+
+    __slots__ = ("_idle", "draining", "recorder", "requests", "tasks", "watchdog")
+
+    def __init__(self, watchdog: Watchdog) -> None:
+        self.watchdog = watchdog
+        self.requests: set[Rc] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.recorder: Recorder | None = None
+        self.draining = False
+        self._idle: asyncio.Event | None = None
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Work off the client's path. The graph is not closed before it ended."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        self.settle()
+
+    def settle(self) -> None:
+        if self._idle is not None and not self.requests and not self.tasks:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        """Returns when no request and no task is left."""
+        if self.requests or self.tasks:
+            self._idle = asyncio.Event()
+            await self._idle.wait()
+
+
+@frozen(eq=False)
+class Graph:
+    document: Document
+    settings: Settings
+    hash: str
+    plugins: tuple[Running, ...]
+    chains: Chains
+    codecs: Mapping[str, Codec]
+    providers: Mapping[str, Provider]
+    surfaces: Mapping[tuple[str, str], tuple[Surface, ...]]
+    models: Models
+    routes: tuple[Route, ...] = ()
+    checks: tuple[HealthCheck, ...] = ()
+    middleware: tuple[Any, ...] = ()
+    announcements: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    edges: tuple[Any, ...] = ()
+    why: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    """What forces the EVENTS path: "stream" and "whole" → plugin.hook."""
+    live: Live = field(kw_only=True)
+
+    @property
+    def deployments(self) -> tuple[Deployment, ...]:
+        return tuple(bound.deployment for bound in self.models.by_id.values())
+
+    def path_header(self, taken: str) -> bytes:
+        forced = self.why["stream"] or self.why["whole"]
+        return (taken + (";by=" + ",".join(forced) if taken == "events" and forced else "")).encode()
+
+    async def close(self) -> list[str]:
+        """Leave the lifespans in reverse order; returns what went wrong."""
+        problems = [await running.release() for running in reversed(self.plugins)]
+        return [problem for problem in problems if problem]
+
+
+def unique(things: Sequence[Any], what: str, owner: Mapping[int, str]) -> dict[str, Any]:
+    """By `name`; two with one name are an error that names both plugins."""
+    out: dict[str, Any] = {}
+    for thing in things:
+        other = out.setdefault(thing.name, thing)
+        if other is not thing:
+            raise ConfigError(f"{what} {thing.name!r} is registered by both {owner[id(other)]} and {owner[id(thing)]}: disable one of them")
+    return out

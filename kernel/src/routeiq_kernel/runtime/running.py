@@ -1,0 +1,116 @@
+"""A plugin that runs: its instance, its cells, and the task that holds its lifespan. Reload shares it between graphs, so it
+counts its holders and stops with the last."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from time import monotonic, time
+from typing import Any, TypeVar
+
+from routeiq_sdk import CLOCK, ConfigError, Deployment, GraphError, Manifest, ServiceKey
+
+from .meter import Cell
+
+T = TypeVar("T")
+STOP_S = 10.0
+
+
+class SystemClock:
+    def monotonic(self) -> float:
+        return monotonic()
+
+    def time(self) -> float:
+        return time()
+
+
+class Ctx:
+    """`PluginContext` for one plugin. `deployments` follows the graph that was committed last."""
+
+    def __init__(self, manifest: Manifest, mode: str, state_dir: Path, config_path: Path | None) -> None:
+        self.name, self.mode, self.config_path = manifest.name, mode, config_path
+        self._manifest, self._state_dir = manifest, state_dir
+        self.deployments: Sequence[Deployment] = ()
+        self.services: Mapping[ServiceKey[Any], Any] = {}
+        self.announced: list[str] = []
+
+    @property
+    def state_dir(self) -> Path:
+        folder = self._state_dir / self.name
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+
+    def service(self, key: ServiceKey[T]) -> T:
+        found = self.optional(key)
+        if found is None:
+            raise GraphError(f"plugin {self.name}: no enabled plugin provides {key}")
+        return found
+
+    def optional(self, key: ServiceKey[T]) -> T | None:
+        if key == CLOCK:
+            return SystemClock()  # type: ignore[return-value]
+        if key not in (*self._manifest.requires, *self._manifest.optional):
+            raise GraphError(f"plugin {self.name} asks for {key}: name it in `requires` or `optional` of its manifest")
+        return self.services.get(key)
+
+    def announce(self, line: str) -> None:
+        self.announced.append(line)
+
+
+class Running:
+    """`cells` by hook; `provided` what other plugins get. `holders` counts the graphs that use it."""
+
+    def __init__(self, manifest: Manifest, found: Any, instance: object, config: object, cells: Mapping[str, Cell], ctx: Ctx) -> None:
+        self.manifest, self.found, self.instance, self.config, self.cells, self.ctx = manifest, found, instance, config, cells, ctx
+        self.provided: dict[ServiceKey[Any], Any] = {}
+        self.config_before: object | None = None
+        """While a reload that changed the config in place is not committed: what it was."""
+        self.holders = 0
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    async def start(self, timeout_s: float = 30.0) -> None:
+        """Enter the lifespan. Raises `ConfigError` or `GraphError` that names the plugin."""
+        lifespan = self.cells.get("lifespan")
+        if lifespan is None:
+            return
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._task = asyncio.get_running_loop().create_task(self._live(lifespan.call(self.ctx), ready))
+        done, _ = await asyncio.wait((ready, self._task), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if ready in done:
+            return
+        if not done:
+            self._task.cancel()
+            raise GraphError(f"plugin {self.name}: lifespan did not come up within {timeout_s:g} s")
+        error = self._task.exception()
+        self._task = None
+        if isinstance(error, ConfigError | GraphError):
+            raise error
+        what = f"{type(error).__name__}: {error}" if error else "ended before it was entered"
+        raise GraphError(f"plugin {self.name}: lifespan failed: {what}") from error
+
+    async def _live(self, lifespan: AbstractAsyncContextManager[None], ready: asyncio.Future[None]) -> None:
+        async with lifespan:
+            ready.set_result(None)
+            await self._stop.wait()
+
+    async def release(self) -> str | None:
+        """One holder less; the last one leaves the lifespan. What went wrong there is returned, not raised: unwinding goes on."""
+        self.holders -= 1
+        if self.holders > 0 or self._task is None:
+            return None
+        self._stop.set()
+        done, _ = await asyncio.wait((self._task,), timeout=STOP_S)
+        if not done:
+            self._task.cancel()
+            return f"plugin {self.name}: lifespan did not end within {STOP_S:g} s"
+        error = self._task.exception() if not self._task.cancelled() else None
+        return f"plugin {self.name}: lifespan failed while it was left: {type(error).__name__}: {error}" if error else None
+
+

@@ -1,0 +1,60 @@
+"""The in-process gateway that `routeiq_sdk.testing` finds through the entry point `routeiq.testing`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from attrs import frozen
+from routeiq_sdk import Manifest
+
+from .config.load import Document
+from .pipeline.watchdog import Watchdog
+from .runtime.build import build
+from .web.app import Gateway
+
+
+class Unlimited:
+    """Admission for one process without neighbours."""
+
+    def __init__(self) -> None:
+        self.held = 0
+
+    def admit(self, limit: int) -> bool:
+        if self.held >= limit:
+            return False
+        self.held += 1
+        return True
+
+    def release(self) -> None:
+        self.held -= 1
+
+    def in_flight(self) -> int:
+        return self.held
+
+
+@frozen
+class InProcess:
+    app: Gateway
+    base_url: str = "http://gateway.test"
+
+
+@asynccontextmanager
+async def gateway(
+    config: Mapping[str, Any] | None = None,
+    *,
+    plugins: Sequence[tuple[Manifest, Any]] = (),
+    selection: str = "@default",
+    environ: Mapping[str, str] | None = None,
+) -> AsyncIterator[InProcess]:
+    """A whole gateway without a socket. `plugins` are manifests with their factories; a factory with a `Config` attribute gets
+    its section. Leaving it closes everything."""
+    document = Document(dict(config or {}), environ=dict(environ or {}), flags={"kernel.plugins": selection})
+    extra = {manifest.name: (manifest, factory) for manifest, factory in plugins}
+    app = Gateway(await build(document, Watchdog(), extra=extra), Unlimited())
+    try:
+        yield InProcess(app)
+    finally:
+        await app.drained(5.0)
+        await app.close()

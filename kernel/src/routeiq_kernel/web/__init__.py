@@ -1,0 +1,1 @@
+"""The ASGI side: the hot path matched before Starlette, health, admin, errors."""

@@ -1,0 +1,231 @@
+"""`Gateway`: a worker's ASGI application. It matches surfaces before Starlette (whose routing adds 15 % to a request), holds the
+current graph, swaps it on reload, and drains."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Coroutine
+from time import monotonic
+from typing import Any, Protocol
+from uuid import uuid4
+
+from routeiq_sdk import Surface
+from routeiq_sdk.stream import Error
+from routeiq_sdk.wire import Headers
+from starlette.middleware.cors import CORSMiddleware
+
+from ..config.load import Document
+from ..pipeline.context import Rc, Receive, Send, Stopped
+from ..pipeline.egress import Egress
+from ..pipeline.handle import settle, work
+from ..pipeline.ingress import Ingress
+from ..pipeline.watchdog import Watchdog
+from ..runtime.build import activate, build, revert
+from ..runtime.graph import Graph
+from ..runtime.running import Running
+from .cold import HOST, cold_app
+from .errors import serve
+from .log import log_request
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9\-_.]{1,128}")
+
+Parent = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+log = logging.getLogger("routeiq")
+LAST_WORDS_S = 5.0
+
+
+class Slots(Protocol):
+    """Admission across all workers: `runtime.shared.Shared`."""
+
+    def admit(self, limit: int) -> bool: ...
+    def release(self) -> None: ...
+    def in_flight(self) -> int: ...
+
+
+class Gateway:
+    def __init__(self, graph: Graph, slots: Slots) -> None:
+        self.graph, self.slots = graph, slots
+        self.next: Graph | None = None
+        self.draining = self.refusing = False
+        self.parent: Parent | None = None
+        """Forwards an operation to the parent process; set by the worker."""
+        self._retired: set[asyncio.Task[None]] = set()
+        self._watch = asyncio.get_running_loop().create_task(graph.live.watchdog.run())
+        self._use(graph)
+
+    @classmethod
+    async def start(cls, document: Document, slots: Slots) -> Gateway:
+        return cls(await build(document, Watchdog()), slots)
+
+    def _use(self, graph: Graph) -> None:
+        self.graph = graph
+        self._hot = graph.surfaces
+        self._app = layered(self._dispatch, graph)
+        self._cold = cold_app(self, graph)
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _dispatch(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        headers = Headers(scope["headers"])
+        wanted = headers.get("x-request-id")
+        request_id = wanted if wanted is not None and REQUEST_ID.fullmatch(wanted) else uuid4().hex
+        found = self._hot.get((scope["method"], scope["path"]))
+        surface = found and next((each for each in found if each.match is None or each.match(headers)), None)
+        if surface:
+            await self._request(surface, scope, receive, send, headers, request_id)
+        else:
+            scope["routeiq.request_id"] = request_id
+            await self._cold(scope, receive, send)
+
+    async def _request(self, surface: Surface, scope: dict[str, Any], receive: Receive, send: Send, headers: Headers, request_id: str) -> None:
+        graph = self.graph
+        rc = Rc(graph, surface, graph.codecs[surface.format], scope, request_id)
+        rc.ingress, rc.egress = Ingress(rc, receive), Egress(rc, send)
+        live = graph.live
+        live.requests.add(rc)
+        live.watchdog.watches.add(rc.watch)
+        live.watchdog.quiet.add(rc.egress)
+        limit = graph.settings.max_concurrent_requests
+        admitted = False
+        try:
+            refusal = self._refusal(scope, headers)
+            if refusal is None and limit:
+                admitted = self.slots.admit(limit)
+                refusal = None if admitted else OVER_CAPACITY
+            await serve(rc, work(rc, headers) if refusal is None else _stop(refusal))
+        finally:
+            if admitted:
+                self.slots.release()
+            settle(rc)
+            log_request(rc)
+
+    def _refusal(self, scope: dict[str, Any], headers: Headers) -> Error | None:
+        if self.refusing:
+            return DRAINING
+        if scope["http_version"] == "2":
+            return HTTP2
+        host = headers.get("host")
+        return None if host is None or HOST.fullmatch(host) else BAD_HOST
+
+    # reload: prepare a graph beside the current one, then commit or abort
+
+    async def prepare(self, document: Document) -> str:
+        """Raises `ConfigError` or `GraphError`; then nothing changed."""
+        await self.abort()
+        self.next = await build(document, self.graph.live.watchdog, self.graph)
+        return self.next.hash
+
+    def commit(self) -> None:
+        """New requests use the new graph; the old one closes when its last request ended, or past its maximum age."""
+        if self.next is None:
+            return
+        old, new, self.next = self.graph, self.next, None
+        activate(new)
+        self._use(new)
+        self._aside(self._retire(old))
+
+    async def abort(self) -> None:
+        if self.next is not None:
+            graph, self.next = self.next, None
+            await revert(graph.plugins)
+            await graph.close()
+
+    async def _retire(self, graph: Graph) -> None:
+        await self._emptied(graph, graph.settings.drain.max_graph_age_s, "reloaded")
+        for problem in await graph.close():
+            log.error("%s", problem)
+
+    async def _emptied(self, graph: Graph, limit_s: float, why: str) -> None:
+        """Wait for the graph's requests; end those that are left at the limit with an error of their format."""
+        try:
+            await asyncio.wait_for(graph.live.idle(), limit_s)
+        except TimeoutError:
+            for rc in tuple(graph.live.requests):
+                rc.watch.fire(why)
+            try:
+                await asyncio.wait_for(graph.live.idle(), LAST_WORDS_S)
+            except TimeoutError:
+                log.warning("%d requests did not end in time", len(graph.live.requests))
+
+    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._retired.add(task)
+        task.add_done_callback(self._retired.discard)
+
+    # drain and end
+
+    def start_drain(self) -> None:
+        """Readiness says 503 from now on; requests are still served."""
+        self.draining = True
+
+    async def drained(self, timeout_s: float) -> None:
+        """New requests are refused; returns when the open ones ended."""
+        self.refusing = self.graph.live.draining = True
+        await self._emptied(self.graph, timeout_s, "draining")
+        for task in tuple(self._retired):
+            task.cancel()
+
+    async def close(self) -> None:
+        await self.abort()
+        for problem in await self.graph.close():
+            log.error("%s", problem)
+        self._watch.cancel()
+
+    def status(self) -> dict[str, Any]:
+        now = monotonic()
+        graph = self.graph
+        return {
+            "hash": graph.hash, "draining": self.draining, "in_flight": len(graph.live.requests), "models": list(graph.models.names),
+            "plugins": [describe(running) for running in graph.plugins], "why_parsed": {what: list(names) for what, names in graph.why.items()},
+            "hooks": [cell.snapshot(now) for running in graph.plugins for cell in running.cells.values()],
+            "announcements": [line for running in graph.plugins for line in running.ctx.announced], "warnings": list(graph.warnings),
+            "edges": [[edge.before, edge.after, edge.reason] for edge in graph.edges],
+        }  # fmt: skip
+
+
+def describe(running: Running) -> dict[str, Any]:
+    mine = running.manifest
+    return {
+        "name": mine.name, "version": running.found.version, "distribution": running.found.dist, "summary": mine.summary,
+        "hooks": sorted(running.cells), "on_failure": mine.on_failure.value, "provides": [str(key) for key in mine.provides],
+        "requires": [str(key) for key in mine.requires], "capabilities": sorted(each.value for each in mine.capabilities), "mutates": list(mine.mutates),
+    }  # fmt: skip
+
+
+def layered(app: Any, graph: Graph) -> Any:
+    for middleware in reversed(graph.middleware):
+        app = middleware(app)
+    cors = graph.settings.cors
+    if cors.origins:
+        app = CORSMiddleware(
+            app, allow_origins=cors.origins, allow_methods=("GET", "POST", "HEAD", "DELETE"), allow_credentials=cors.credentials,
+            allow_headers=(*cors.headers, "authorization", "content-type", "x-api-key", "x-litellm-api-key", "anthropic-version", "anthropic-beta", "x-request-id"),
+            expose_headers=("x-request-id", "retry-after"),
+        )  # fmt: skip
+    return app
+
+
+async def _stop(error: Error) -> str:
+    raise Stopped(error, "denied")
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+OVER_CAPACITY = Error(kind="over_capacity", code="over_capacity", message="The gateway is at its limit of concurrent requests.", retry_after_s=1.0)
+DRAINING = Error(kind="draining", code="draining", message="The gateway is shutting down.", retry_after_s=1.0)
+HTTP2 = Error(kind="version", code="http_version", message="HTTP/2 is not served here: use HTTP/1.1.")
+BAD_HOST = Error(kind="invalid_request", code="invalid_host", message="The Host header is not a host name.")

@@ -1,0 +1,83 @@
+"""Whatever ends a request becomes an answer in the client's format and an outcome. With runtime/guard.py the only place that
+catches `Exception`; an exception's own text never reaches the client."""
+
+from __future__ import annotations
+
+import logging
+from asyncio import CancelledError
+from collections.abc import Coroutine
+from typing import Any
+
+from routeiq_sdk import ClientError, PluginFailure, UpstreamError
+from routeiq_sdk.stream import Error
+
+from ..pipeline.attempts import Refused
+from ..pipeline.context import Rc, Stopped
+from ..pipeline.deadlines import timed_out
+
+log = logging.getLogger("routeiq.request")
+
+
+async def serve(rc: Rc, work: Coroutine[Any, Any, str]) -> None:
+    """Runs `work` to its end. Cancellation by strangers (the server going down) passes through."""
+    refused: Refused | None = None
+    try:
+        rc.outcome_status = await work
+        return
+    except CancelledError:
+        error = _cancelled(rc)
+    except Stopped as stop:
+        error, rc.outcome_status = stop.error, stop.status
+    except ClientError as client:
+        error = Error(kind=client.kind, message=client.message, param=client.param, code=client.code)
+    except UpstreamError as upstream:
+        error = upstream.error
+        refused = upstream if isinstance(upstream, Refused) else None
+    except PluginFailure as failure:
+        error = Error(kind="server", code="plugin_failure", message=f"The plugin {failure.plugin!r} failed; the request was not processed.")
+    except Exception:
+        log.exception("unexpected failure", extra={"request_id": rc.request_id})
+        error = Error(kind="server", code="internal_error", message="The gateway failed; the request id leads to the reason in its log.")
+    if error is None:
+        rc.outcome_status = rc.outcome_status or "cancelled"
+        return
+    rc.outcome_status, rc.outcome_error = rc.outcome_status or "error", error
+    try:
+        await respond(rc, error, refused)
+    except CancelledError:
+        if rc.watch.fired is None:
+            raise
+        rc.watch.disarm()
+
+
+def _cancelled(rc: Rc) -> Error | None:
+    """None when there is nobody left to tell."""
+    fired = rc.watch.fired
+    if fired is None:
+        rc.outcome_status = "cancelled"
+        raise
+    rc.watch.disarm()
+    if fired in ("gone", "client"):
+        return None
+    if fired == "body":
+        return Error(kind="timeout", code="request_timeout", message="The request body did not arrive in time.")
+    return timed_out(fired)
+
+
+async def respond(rc: Rc, error: Error, refused: Refused | None = None) -> None:
+    egress = rc.egress
+    if egress.ended or rc.gone:
+        return
+    if egress.started:
+        if egress.streaming:
+            await egress.end(rc.codec.stream_error(error, rc.request_id))
+        return
+    rc.ingress.stop()
+    if refused is not None and refused.format == rc.codec.name:
+        await egress.whole(refused.status, refused.headers, refused.body)
+        return
+    status, headers, body = rc.codec.build_error(error, rc.request_id)
+    extra = [(name, value) for name, value in (refused.headers if refused else ()) if name != b"content-type"]
+    if error.retry_after_s is not None and not any(name == b"retry-after" for name, _ in (*headers, *extra)):
+        extra.append((b"retry-after", b"%d" % max(0, -(-error.retry_after_s // 1))))
+    await egress.whole(status, [*headers, *extra], body)

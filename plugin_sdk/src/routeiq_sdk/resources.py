@@ -1,0 +1,179 @@
+"""What plugins register: surfaces, providers, strategies, routes, health checks; and the deployment they all speak of."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
+
+from .config import Secret
+
+if TYPE_CHECKING:
+    from .context import RequestContext
+    from .decisions import Plan
+    from .request import Request
+    from .stream import Event
+    from .wire import Headers
+
+
+class Deployment(Struct, frozen=True, kw_only=True):
+    """One entry of `model_list`. `group` is its `model_name`; `model` the name its provider knows.
+
+    `defaults` are raw JSON values for request members the client did not send. `params` holds connection settings that only
+    the provider understands (`api_version`, `organization`, …).
+    """
+
+    id: str
+    group: str
+    provider: str
+    model: str
+    api_base: str | None = None
+    api_key: Secret | None = None
+    timeout_s: float | None = None
+    stream_timeout_s: float | None = None
+    max_retries: int | None = None
+    rpm: int | None = None
+    tpm: int | None = None
+    weight: float | None = None
+    order: int | None = None
+    defaults: Mapping[str, bytes] = {}
+    params: Mapping[str, Any] = {}
+    info: Mapping[str, Any] = {}
+
+
+class Surface(Struct, frozen=True, kw_only=True):
+    """An endpoint of the gateway.
+
+    `kind`: "generate" goes through a codec and the attempts; "local" is answered by `handler` after authentication (operation
+    "models" needs no handler: the kernel answers it through the codec). `match(headers)` tells equal paths apart; one surface
+    of a path has none and is the default.
+    """
+
+    method: str
+    path: str
+    kind: str
+    operation: str
+    format: str
+    match: Callable[[Headers], bool] | None = None
+    handler: Callable[[RequestContext], Awaitable[Reply]] | None = None
+
+
+class Reply(Struct, frozen=True):
+    """A whole answer of a local surface or of an admin route. `body` is JSON unless `headers` says otherwise."""
+
+    body: bytes
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """One attempt's request to a provider, ready to send. `before_upstream` may change `headers`; the body was authorised.
+
+    `path` is relative to the deployment's base URL. `headers` are lower-case names and hold no credential: the provider adds it.
+    """
+
+    deployment: Deployment
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    stream: bool
+    query: str = ""
+    method: str = "POST"
+    connect_timeout_s: float = 10.0
+
+
+class UpstreamResponse(Protocol):
+    """An open answer. Raises `UpstreamError` when the connection breaks. `close()` is idempotent and never waits:
+    it returns the connection when the body was read to its end and destroys it otherwise."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+
+    async def chunk(self) -> bytes:
+        """The next bytes of the body; b"" at its end."""
+        ...
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """The whole body. Raises `UpstreamError` when it is larger."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Upstream(Protocol):
+    """A provider bound to one deployment: everything that does not depend on the request is prepared."""
+
+    async def open(self, call: Call) -> UpstreamResponse: ...
+
+
+class WireProvider(Protocol):
+    """A provider that speaks a wire format. `format` names the codec."""
+
+    name: str
+    format: str
+    base_models: Sequence[str]
+    """`fnmatch` patterns of model names that mean this provider when written without a prefix."""
+
+    def bind(self, deployment: Deployment) -> Upstream:
+        """Raises `ConfigError` when the deployment lacks something."""
+        ...
+
+    def forward_headers(self, headers: Headers) -> tuple[tuple[str, str], ...]:
+        """The client's headers that may go to this provider."""
+        ...
+
+    def return_headers(self, headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """The provider's headers that may go to the client."""
+        ...
+
+
+class EventProvider(Protocol):
+    """A provider without a wire: it makes events itself. Raises `UpstreamError`."""
+
+    name: str
+    base_models: Sequence[str]
+
+    def generate(self, request: Request, deployment: Deployment) -> AsyncIterator[Event]: ...
+
+
+Provider = WireProvider | EventProvider
+
+
+class Strategy(Protocol):
+    """Orders the deployments that match; registered by name for `router_settings.routing_strategy`. It is asked after the
+    `route` hooks, and None leaves the order of the configuration."""
+
+    name: str
+
+    async def plan(self, candidates: Sequence[Deployment], request: Request, rc: RequestContext) -> Plan | None: ...
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """An HTTP route off the data path. `auth`: admin (`ADMIN_API_KEYS`), key (the authenticators), or open."""
+
+    method: str
+    path: str
+    handler: Callable[[Any], Awaitable[Reply]]
+    """Receives a `starlette.requests.Request`."""
+    auth: str = "admin"
+
+
+class Health(Struct, frozen=True):
+    """`status`: healthy, degraded, or failing (which makes readiness 503)."""
+
+    status: str = "healthy"
+    detail: str = ""
+
+
+class HealthCheck(Struct, frozen=True):
+    name: str
+    check: Callable[[], Awaitable[Health]]
+
+
+class Panel(Struct, frozen=True):
+    """A page of the dashboard."""
+
+    name: str
+    title: str
+    path: str

@@ -1,0 +1,97 @@
+"""Services: what one plugin provides for others, by interface. A plugin names the keys in its manifest
+(`provides`, `requires`, `optional`) and gets the object with `ctx.service(KEY)` inside `lifespan`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from .resources import UpstreamResponse
+
+T = TypeVar("T")
+
+
+class ServiceKey(Generic[T]):
+    """`major` changes when the interface breaks; provider and user must agree on it."""
+
+    __slots__ = ("major", "name")
+
+    def __init__(self, name: str, major: int = 1) -> None:
+        self.name, self.major = name, major
+
+    def __repr__(self) -> str:
+        return f"{self.name}/{self.major}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ServiceKey) and (self.name, self.major) == (other.name, other.major)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.major))
+
+
+class HttpClients(Protocol):
+    """Everything that dials out goes through here: pools, proxies, CA bundles and egress rules have one place."""
+
+    async def open(
+        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes | None = None, *, connect_timeout_s: float = 10.0
+    ) -> UpstreamResponse:
+        """Send a request and wait for the answer's headers. Redirects are not followed and the body is not decompressed.
+        Raises `UpstreamError` of phase connect, send or headers. Cancelling it closes the connection."""
+        ...
+
+
+class Lease(Protocol):
+    async def renew(self) -> bool: ...
+
+    async def release(self) -> None: ...
+
+
+class StateStore(Protocol):
+    """Shared counters and values. Keys are str, values bytes; `ttl_s` None never expires. Every operation is atomic.
+    `scope` is "worker" or "gateway": how far the state reaches."""
+
+    scope: str
+
+    async def get(self, key: str) -> bytes | None: ...
+
+    async def set(self, key: str, value: bytes, ttl_s: float | None = None) -> None: ...
+
+    async def compare_and_set(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float | None = None) -> bool:
+        """Set `new` (None deletes) if the value is `old` (None: absent)."""
+        ...
+
+    async def increment(self, key: str, by: int = 1, ttl_s: float | None = None) -> int:
+        """Add to a counter, 0 if absent, and return it. `ttl_s` counts from the counter's creation."""
+        ...
+
+    async def delete(self, key: str) -> bool: ...
+
+    async def lease(self, key: str, holder: str, ttl_s: float) -> Lease | None:
+        """Exclusive hold on `key`, or None when somebody else has it."""
+        ...
+
+    async def publish(self, channel: str, message: bytes) -> None: ...
+
+    def subscribe(self, channel: str) -> AsyncIterator[bytes]:
+        """Messages published after the subscription; slow readers lose the oldest beyond 1,000."""
+        ...
+
+
+class Clock(Protocol):
+    """`monotonic` for durations, `time` for the wall; fakes in tests, recorded values in replays."""
+
+    def monotonic(self) -> float: ...
+
+    def time(self) -> float: ...
+
+
+class ModelCaller(Protocol):
+    """A call through the gateway's own pipeline: probes, judges, count calls."""
+
+    async def call(self, body: dict[str, Any], *, format: str = "openai") -> tuple[int, bytes]: ...
+
+
+HTTP_CLIENTS: ServiceKey[HttpClients] = ServiceKey("http_clients")
+STATE_STORE: ServiceKey[StateStore] = ServiceKey("state_store")
+CLOCK: ServiceKey[Clock] = ServiceKey("clock")
+"""Always there: the kernel provides it."""

@@ -1,0 +1,86 @@
+"""Who may use the gateway: whoever sends the master key.
+
+`x-litellm-api-key` alone decides where it is present; then `Authorization: Bearer`, then `x-api-key`. Every header that holds
+the master key counts as consumed, so that it cannot reach a provider as the client's own credential.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from hmac import compare_digest
+
+from attrs import frozen
+from routeiq_sdk import ConfigError, PluginContext, Principal, Reject, Secret, hookimpl, setting
+from routeiq_sdk.wire import Headers
+
+from .keyfile import load_or_create
+
+OWN, BEARER, API_KEY = b"x-litellm-api-key", b"authorization", b"x-api-key"
+CREDENTIALS = frozenset((OWN, BEARER, API_KEY, b"api-key", b"x-goog-api-key"))
+WHERE = "set general_settings.master_key or LITELLM_MASTER_KEY"
+FIRST_REQUEST = (
+    "curl {url}/v1/chat/completions -H 'Authorization: Bearer %s' -H 'content-type: application/json' "
+    """-d '{"model":"demo","messages":[{"role":"user","content":"Hello"}]}'"""
+)
+
+
+@frozen
+class Config:
+    master_key: Secret | None = setting(
+        None, env="LITELLM_MASTER_KEY", key="general_settings.master_key", help="unset in development mode: one is made and kept"
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.master_key is not None and not self.master_key.reveal().strip():
+            raise ConfigError(f"plugins.auth_keys.master_key is empty; {WHERE}, or remove it")
+
+
+class AuthKeys:
+    def __init__(self, config: Config) -> None:
+        self._key = config.master_key.reveal().encode() if config.master_key else b""
+
+    @hookimpl
+    @asynccontextmanager
+    async def lifespan(self, ctx: PluginContext) -> AsyncIterator[None]:
+        if not self._key:
+            if ctx.mode == "production":
+                raise ConfigError(f"auth_keys: production mode needs a master key; {WHERE}")
+            key = load_or_create(ctx.state_dir / "master_key")
+            self._key = key.encode()
+            ctx.announce(FIRST_REQUEST % key)
+        yield
+
+    @hookimpl
+    async def authenticate(self, headers: Headers) -> Principal | Reject | None:
+        found: dict[bytes, bytes] = {}
+        for name, value in headers.raw:
+            if name in CREDENTIALS:
+                if name in found:
+                    return Reject(f"The header {name.decode()} was sent more than once.")
+                found[name] = value
+        return self._judge(found) if found else None
+
+    def _judge(self, found: dict[bytes, bytes]) -> Principal | Reject | None:
+        holding = tuple([name.decode() for name, value in found.items() if self._is_key(_credential(name, value))])
+        own = found.get(OWN)
+        if own is None and not (API_KEY in found or _has_bearer(found)):
+            return None
+        deciding = ("x-litellm-api-key",) if own is not None else ("authorization", "x-api-key")
+        return Principal(id="master", kind="master", consumed=holding) if any(name in holding for name in deciding) else Reject()
+
+    def _is_key(self, credential: bytes) -> bool:
+        return bool(self._key) and compare_digest(credential, self._key)
+
+
+def _credential(name: bytes, value: bytes) -> bytes:
+    """The token of a Bearer header; our own header may do without the scheme."""
+    if name in (BEARER, OWN):
+        if value[:7].lower() == b"bearer ":
+            return value[7:].strip()
+        return value if name == OWN else b""
+    return value
+
+
+def _has_bearer(found: dict[bytes, bytes]) -> bool:
+    return found.get(BEARER, b"")[:7].lower() == b"bearer "

@@ -1,0 +1,305 @@
+"""Provider bytes → events, from a stream or a whole answer. Never raises, whatever the bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import msgspec
+from msgspec import Raw, Struct, structs
+from routeiq_sdk.errors import ClientError
+from routeiq_sdk.stream import (
+    Block,
+    BlockDelta,
+    BlockStart,
+    BlockStop,
+    Error,
+    Event,
+    Frame,
+    MessageEnd,
+    MessageStart,
+    Opaque,
+    OpaqueBlock,
+    Ping,
+    Reasoning,
+    Stop,
+    Text,
+    ToolCall,
+    Usage,
+    UsageParts,
+)  # fmt: skip
+from routeiq_sdk.wire import loads, sse_event
+
+from . import blocks, errors, stops, usage
+from .shapes import WireDelta, WireEvent, WireMessage, decode_delta, decode_event, read_message, salvage
+from .sse import DELTA, NAME, payload, write
+from .tap import MAX_MALFORMED, malformed, restarted
+
+FIELDS = {
+    "text_delta": "text",
+    "thinking_delta": "text",
+    "input_json_delta": "args",
+    "signature_delta": "signature",
+    "citations_delta": "citation",
+}
+_LONE = re.compile("[\ud800-\udfff]")
+
+
+class Open(Struct):
+    """A block that is open: its index inside, and whether it is that on the wire."""
+
+    index: int
+    is_dense: bool
+    held: str = ""
+    field: str = "text"
+
+
+class AnthropicDecoder:
+    __slots__ = ("_bad", "_blocks", "_next", "_over", "_start", "_stop", "_usage", "dropped")
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        self._bad = 0
+        self._blocks: dict[int, Open] = {}
+        self._next = 0
+        self._over = False
+        self._start: str | None = None
+        self._stop = False
+        self._usage: UsageParts | None = None
+
+    def feed(self, frame: bytes) -> list[Event]:
+        if frame.startswith(DELTA) and not self._over and not self._stop:
+            try:
+                quick = decode_delta(frame[len(DELTA) :])
+            except (msgspec.DecodeError, RecursionError):
+                return self._examine(frame)
+            block, delta = self._blocks.get(quick.index), quick.delta
+            if delta.text is not None and delta.type == "text_delta" and block is not None and block.is_dense and not block.held:
+                self._bad = 0
+                return [BlockDelta(frame=Frame(NAME, frame), index=block.index, field="text", value=delta.text)]
+        return self._examine(frame)
+
+    def _examine(self, frame: bytes) -> list[Event]:
+        data = payload(frame)
+        if not data or self._over:
+            return []
+        is_strict = True
+        try:
+            event = decode_event(data)
+        except (msgspec.DecodeError, RecursionError):
+            found = salvage(frame, WireEvent)
+            if found is None:
+                return self._malformed()
+            event, is_strict = found, False
+        self._bad = 0
+        if event.type != "content_block_delta":
+            return self._rare(event, data, frame)
+        block, delta = self._blocks.get(event.index), event.delta
+        if block is None or delta is None or self._stop:
+            return self._malformed()
+        field = FIELDS.get(delta.type)
+        if field is None:
+            return [Opaque(frame=Frame(NAME, frame), name=event.type, raw=data)]
+        value = _value(delta)
+        if block.held or not is_strict:
+            block.field, value = field, _joined(block, value)
+        return [BlockDelta(frame=Frame(NAME, frame) if block.is_dense else None, index=block.index, field=field, value=value)]
+
+    def close(self) -> list[Event]:
+        if not self._stop or self._over:
+            return []
+        return self._end(None)
+
+    def _malformed(self) -> list[Event]:
+        self.dropped += 1
+        self._bad += 1
+        return self._fail(malformed()) if self._bad >= MAX_MALFORMED else []
+
+    def _fail(self, error: Error) -> list[Event]:
+        self._over = True
+        return [error]
+
+    def _rare(self, event: WireEvent, data: bytes, frame: bytes) -> list[Event]:
+        match event.type or sse_event(frame):
+            case "ping":
+                return [Ping(frame=Frame(NAME, frame))]
+            case "message_start":
+                return self._open(event, frame)
+            case "content_block_start":
+                return self._open_block(event, frame)
+            case "content_block_stop":
+                return self._close_block(event.index, frame)
+            case "message_delta":
+                return self._finish(event, frame)
+            case "message_stop":
+                return self._end(frame)
+            case "error":
+                return self._fail(structs.replace(errors.from_data(data), frame=Frame(NAME, frame)))
+            case name:
+                return [Opaque(frame=Frame(NAME, frame), name=name, raw=data)]
+
+    def _open(self, event: WireEvent, frame: bytes) -> list[Event]:
+        message = read_message(event.message)
+        if self._start is not None:
+            return [] if message.id == self._start else self._fail(restarted())
+        self._start = message.id
+        shared = Frame(NAME, frame)
+        events: list[Event] = [_message_start(message, bytes(event.message), shared)]
+        events += self._count(event.usage or message.usage, shared)
+        shared.count = len(events)
+        return events
+
+    def _count(self, raw: Raw, frame: Frame | None) -> list[Event]:
+        new = usage.read(raw)
+        if new is None:
+            return []
+        self._usage = new.over(self._usage) if self._usage else new
+        return [Usage(frame=frame, parts=self._usage)]
+
+    def _open_block(self, event: WireEvent, frame: bytes) -> list[Event]:
+        if event.index in self._blocks or self._stop or not event.content_block:
+            return self._malformed()
+        block = read_block(event.content_block)
+        opened = Open(self._next, self._next == event.index)
+        self._blocks[event.index] = opened
+        self._next += 1
+        shared = Frame(NAME, frame) if opened.is_dense else None
+        events = start_events(block, opened.index, self._start or "", shared)
+        if shared:
+            shared.count = len(events)
+        return self._missing_start() + events
+
+    def _missing_start(self) -> list[Event]:
+        if self._start is not None:
+            return []
+        self._start = ""
+        return [MessageStart()]
+
+    def _close_block(self, index: int, frame: bytes) -> list[Event]:
+        block = self._blocks.pop(index, None)
+        if block is None:
+            return self._malformed()
+        return [*_leftover(block), BlockStop(frame=Frame(NAME, frame) if block.is_dense else None, index=block.index)]
+
+    def _close_all(self) -> list[Event]:
+        """Blocks whose end never came, in order."""
+        left, self._blocks = self._blocks, {}
+        return [event for block in left.values() for event in (*_leftover(block), BlockStop(index=block.index))]
+
+    def _finish(self, event: WireEvent, frame: bytes) -> list[Event]:
+        delta = event.delta or WireDelta()
+        if delta.stop_reason is None or self._stop:
+            return self._count(event.usage, None if self._stop else Frame(NAME, frame))
+        closing, shared = self._missing_start() + self._close_all(), Frame(NAME, frame)
+        self._stop = True
+        events: list[Event] = [_stop(delta, shared), *self._count(event.usage, shared)]
+        shared.count = len(events)
+        return closing + events
+
+    def _end(self, frame: bytes | None) -> list[Event]:
+        self._over = True
+        closing = self._missing_start() + self._close_all()
+        if not self._stop:
+            closing.append(Stop(reason="other"))
+        total, shared = self._usage, Frame(NAME, frame, 2 if self._usage else 1) if frame else None
+        return [*closing, *([Usage(frame=shared, parts=total, final=True)] if total else []), MessageEnd(frame=shared)]
+
+
+def _message_start(message: WireMessage, extras: bytes, frame: Frame) -> MessageStart:
+    return MessageStart(frame=frame, id=message.id, model=message.model, role=message.role, extras=extras)
+
+
+def _stop(delta: WireDelta | WireMessage, frame: Frame) -> Stop:
+    reason = delta.stop_reason or ""
+    details = bytes(delta.stop_details) if blocks.is_set(delta.stop_details) else b""
+    known = stops.FROM_WIRE.get(reason, "other")
+    return Stop(frame=frame, reason=known, native=reason, sequence=delta.stop_sequence, details=details)
+
+
+def start_events(block: Block, index: int, message_id: str, frame: Frame | None) -> list[Event]:
+    """A block's start, and deltas for what its start already holds."""
+    deltas: list[tuple[str, str]] = []
+    match block:
+        case Text() if block.text or block.citations:
+            deltas = [("text", block.text)] if block.text else []
+            deltas += [("citation", citation.decode("utf-8", "replace")) for citation in block.citations]
+            block = structs.replace(block, text="", citations=(), native=b"")
+        case Reasoning() if block.form == "thinking" and (block.text or block.seal):
+            deltas = [("text", block.text)] if block.text else []
+            deltas += [("signature", block.seal.value)] if block.seal else []
+            block = structs.replace(block, text="", seal=None, native=b"")
+        case ToolCall() if block.args:
+            deltas = [("args", block.args)]
+            block = structs.replace(block, args="", native=b"")
+    if isinstance(block, ToolCall) and not block.call_id:
+        block = structs.replace(block, call_id=mint_call_id(message_id, index), native=b"")
+    start = BlockStart(frame=frame, index=index, block=block)
+    return [start, *(BlockDelta(frame=frame, index=index, field=field, value=value) for field, value in deltas)]
+
+
+def mint_call_id(message_id: str, index: int) -> str:
+    return f"call_rq{hashlib.sha256(f'{message_id}/0/{index}'.encode('utf-8', 'replace')).hexdigest()[:20]}"
+
+
+def _value(delta: WireDelta) -> str:
+    value = delta.text or delta.thinking or delta.partial_json or delta.signature or ""
+    return value or (bytes(delta.citation).decode("utf-8", "replace") if delta.citation else "")
+
+
+def _joined(block: Open, value: str) -> str:
+    """Halves of a surrogate pair wait for each other; one that stays alone stays an escape."""
+    text = (block.held + value).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    block.held = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
+    return _LONE.sub(lambda match: f"\\u{ord(match[0]):04x}", text.removesuffix(block.held))
+
+
+def _leftover(block: Open) -> list[Event]:
+    return [BlockDelta(index=block.index, field=block.field, value=f"\\u{ord(block.held):04x}")] if block.held else []
+
+
+def read_block(raw: Raw) -> Block:
+    try:
+        return blocks.parse(raw)
+    except ClientError:
+        return OpaqueBlock(type="", native=bytes(raw), origin=NAME)
+
+
+def check(body: bytes) -> Error | None:
+    """What is wrong with a whole answer of status 200."""
+    message = read_message(body)
+    if message.type == "error" or message.error:
+        return errors.from_data(body)
+    if body.lstrip(b" \t\r\n").startswith(b"{") and (message != WireMessage() or is_object(body)):
+        return None
+    return Error(kind="bad_gateway", code="upstream_malformed", message="The provider answered 200 with something that is no JSON object.")
+
+
+def is_object(body: bytes) -> bool:
+    try:
+        return isinstance(loads(body), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def explode(body: bytes) -> list[Event]:
+    """A whole answer as the events of its stream."""
+    problem = check(body)
+    if problem is not None:
+        return [problem]
+    message, shared = read_message(body), Frame(NAME, body)
+    events: list[Event] = [_message_start(message, _without_content(body), shared)]
+    for index, raw in enumerate(message.content):
+        block = read_block(raw)
+        events += [*start_events(block, index, message.id, shared), BlockStop(frame=shared, index=index, block=block)]
+    events.append(_stop(message, shared))
+    parts = usage.read(message.usage)
+    if parts is not None:
+        events.append(Usage(frame=shared, parts=parts, final=True))
+    events.append(MessageEnd(frame=shared))
+    shared.count = len(events)
+    return events
+
+
+def _without_content(body: bytes) -> bytes:
+    said = ("content", "stop_reason", "stop_sequence", "stop_details", "usage")
+    return write({name: value for name, value in blocks.members(body).items() if name not in said})

@@ -1,0 +1,95 @@
+"""Token counts: the provider's object ↔ disjoint parts.
+
+Thinking tokens are inside `output_tokens`, cache tokens outside `input_tokens`. With `iterations` the billed tokens are the sum
+of all of them: compaction and advisor calls are not in the top-level counters.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+from routeiq_sdk.stream import UsageParts
+from routeiq_sdk.wire import loads
+
+
+class CacheCreation(Struct):
+    ephemeral_5m_input_tokens: int | None = None
+    ephemeral_1h_input_tokens: int | None = None
+
+
+class Details(Struct):
+    thinking_tokens: int | None = None
+
+
+class WireUsage(Struct):
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_creation: CacheCreation | None = None
+    output_tokens_details: Details | None = None
+    iterations: list[WireUsage] | None = None
+
+
+_decoder = msgspec.json.Decoder(WireUsage)
+COUNTS = ("input", "cache_read", "cache_write", "output", "reasoning")
+
+
+def read(native: bytes | Raw) -> UsageParts | None:
+    """None where there is no usage object or its counters are no integers."""
+    raw = bytes(native)
+    if not raw or raw == b"null":
+        return None
+    try:
+        usage = _decoder.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    if not usage.iterations:
+        return _parts(usage, raw)
+    each = [_parts(one, b"") for one in usage.iterations]
+    return UsageParts(native=raw, **{name: _sum([getattr(one, name) for one in each]) for name in COUNTS})
+
+
+def _parts(usage: WireUsage, native: bytes) -> UsageParts:
+    thinking = usage.output_tokens_details.thinking_tokens if usage.output_tokens_details else None
+    output = usage.output_tokens
+    if output is not None and thinking:
+        output = max(output - thinking, 0)
+    written = usage.cache_creation_input_tokens
+    if usage.cache_creation:
+        split = _sum([usage.cache_creation.ephemeral_5m_input_tokens, usage.cache_creation.ephemeral_1h_input_tokens])
+        written = split if split is not None else written
+    return UsageParts(
+        input=usage.input_tokens,
+        cache_read=usage.cache_read_input_tokens,
+        cache_write=written,
+        output=output,
+        reasoning=thinking,
+        native=native,
+    )
+
+
+def _sum(values: list[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def build(parts: UsageParts | None, is_native: bool) -> dict[str, Any] | Raw:
+    """The usage object. The provider's own one is used while its counters are still those of `parts`."""
+    parts = parts or UsageParts()
+    base: dict[str, Any] = {}
+    if is_native and parts.native:
+        own = read(parts.native)
+        if own and all(getattr(own, name) in (None, getattr(parts, name)) for name in COUNTS) and own.input is not None:
+            return Raw(parts.native)
+        base = loads(parts.native)
+    base.update(input_tokens=parts.input or 0, output_tokens=(parts.output or 0) + (parts.reasoning or 0))
+    if parts.cache_write is not None:
+        base["cache_creation_input_tokens"] = parts.cache_write
+    if parts.cache_read is not None:
+        base["cache_read_input_tokens"] = parts.cache_read
+    if parts.reasoning:
+        base["output_tokens_details"] = {"thinking_tokens": parts.reasoning}
+    return base

@@ -1,0 +1,87 @@
+"""The codec of OpenAI Chat Completions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from routeiq_sdk.request import Request
+from routeiq_sdk.resources import Deployment
+from routeiq_sdk.stream import Error, Event, UsageParts
+from routeiq_sdk.wire import Built, Decoder, Encoder, Headers, SseFramer, Tap
+
+from . import build, errors, whole
+from . import request as requests
+from .chunks import NAME, dump
+from .decode import ChatDecoder
+from .encode import KEEPALIVE, ChatEncoder
+from .oracle import check_stream
+from .tap import ChatTap
+
+_BYTES_PER_TOKEN = 4
+
+
+class ChatCodec:
+    name = NAME
+    keepalive = KEEPALIVE
+    stream_type = "text/event-stream; charset=utf-8"
+
+    def __init__(self, time_s: Callable[[], float]) -> None:
+        self._time_s = time_s
+
+    def parse_request(self, body: bytes, operation: str, headers: Headers) -> Request:
+        return requests.parse_request(body, operation)
+
+    def edits(self, request: Request, deployment: Deployment) -> dict[str, bytes | None]:
+        return build.edits(request, deployment)
+
+    def build_request(self, request: Request, deployment: Deployment) -> Built:
+        return build.build(request, deployment)
+
+    def upstream_path(self, request: Request, deployment: Deployment) -> str:
+        return build.PATH
+
+    def framer(self) -> SseFramer:
+        return SseFramer()
+
+    def tap(self, request: Request) -> Tap:
+        return ChatTap(requests.asked_usage(request))
+
+    def decoder(self) -> Decoder:
+        return ChatDecoder()
+
+    def encoder(self, request: Request) -> Encoder:
+        return ChatEncoder(request, requests.asked_usage(request), int(self._time_s()))
+
+    def explode(self, body: bytes) -> list[Event]:
+        return whole.explode(body)
+
+    def collect(self, events: Iterable[Event], request: Request) -> bytes:
+        return whole.collect(events, request, int(self._time_s()))
+
+    def usage(self, body: bytes) -> UsageParts | None:
+        return whole.count(body)
+
+    def check(self, body: bytes) -> Error | None:
+        return whole.check(body)
+
+    def parse_error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Error:
+        return errors.parse_error(status, headers, body, self._time_s())
+
+    def build_error(self, error: Error, request_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        return errors.build_error(error)
+
+    def stream_error(self, error: Error, request_id: str) -> bytes:
+        return errors.stream_error(error)
+
+    def estimate_tokens(self, request: Request) -> int:
+        text = request.text() + "".join(tool.parameters.decode("utf-8", "replace") for tool in request.tools)
+        return max(1, len(text.encode("utf-8", "replace")) // _BYTES_PER_TOKEN)
+
+    def count_reply(self, tokens: int) -> bytes:
+        return dump({"input_tokens": tokens})
+
+    def models(self, names: Sequence[str], headers: Headers) -> bytes:
+        return dump({"object": "list", "data": [{"id": name, "object": "model", "created": 0, "owned_by": "routeiq"} for name in names]})
+
+    def oracle(self, data: bytes, request: Request | None = None) -> list[str]:
+        return check_stream(data, request)

@@ -1,0 +1,150 @@
+"""Errors: the format's shape, both ways. An error of this format leaves as the provider wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from routeiq_sdk.stream import ERROR_STATUS, Error, Frame
+from routeiq_sdk.wire import loads
+
+from .chunks import NAME, dump
+
+ROWS: dict[str, tuple[str, str | None]] = {
+    "invalid_request": ("invalid_request_error", None),
+    "context_length": ("invalid_request_error", "context_length_exceeded"),
+    "content_policy": ("invalid_request_error", "content_policy_violation"),
+    "authentication": ("invalid_request_error", "invalid_api_key"),
+    "billing": ("insufficient_quota", "insufficient_quota"),
+    "permission": ("permission_error", "permission_denied"),
+    "denied": ("permission_error", "denied"),
+    "not_found": ("invalid_request_error", "model_not_found"),
+    "method": ("invalid_request_error", "method_not_allowed"),
+    "timeout": ("timeout_error", "request_timeout"),
+    "conflict": ("invalid_request_error", "conflict"),
+    "too_large": ("invalid_request_error", "request_too_large"),
+    "unprocessable": ("invalid_request_error", "unprocessable_entity"),
+    "rate_limit": ("rate_limit_error", "rate_limit_exceeded"),
+    "headers_too_large": ("invalid_request_error", "headers_too_large"),
+    "cancelled": ("invalid_request_error", "cancelled"),
+    "server": ("server_error", None),
+    "bad_gateway": ("server_error", "upstream_error"),
+    "overloaded": ("service_unavailable_error", "server_is_overloaded"),
+    "over_capacity": ("service_unavailable_error", "over_capacity"),
+    "draining": ("service_unavailable_error", "draining"),
+    "gateway_timeout": ("server_error", "upstream_timeout"),
+    "version": ("invalid_request_error", "http_version_not_supported"),
+}
+"""Error kind → type and code."""
+
+_TYPES = frozenset(type_ for type_, _ in ROWS.values()) | {"requests", "tokens", "authentication_error"}
+_WORDS = {
+    "context_length_exceeded": "context_length", "content_policy_violation": "content_policy", "content_filter": "content_policy",
+    "insufficient_quota": "billing", "invalid_api_key": "authentication", "authentication_error": "authentication",
+    "permission_error": "permission", "model_not_found": "not_found", "rate_limit_exceeded": "rate_limit",
+    "rate_limit_error": "rate_limit", "server_is_overloaded": "overloaded", "slow_down": "overloaded",
+    "service_unavailable_error": "overloaded", "overloaded_error": "overloaded", "server_error": "server",
+    "invalid_request_error": "invalid_request",
+}  # fmt: skip
+_STATUSES = {
+    400: "invalid_request", 401: "authentication", 402: "billing", 403: "permission", 404: "not_found", 405: "method", 408: "timeout",
+    409: "conflict", 413: "too_large", 422: "unprocessable", 429: "rate_limit", 431: "headers_too_large", 499: "cancelled",
+    502: "bad_gateway", 503: "overloaded", 504: "gateway_timeout", 529: "overloaded",
+}  # fmt: skip
+_CROSSED = {"overloaded": 503, "billing": 429}
+"""Kinds whose status differs between the formats."""
+
+
+def kind_of(status: int, default: str = "server") -> str:
+    if status in _STATUSES:
+        return _STATUSES[status]
+    return "invalid_request" if 400 <= status < 500 else "server" if status >= 500 else default
+
+
+def read_error(native: Any, raw: bytes, frame: bytes, *, status: int = 0, default: str = "server", **more: Any) -> Error:
+    """From an `error` value, whatever a provider put there. `raw` is the JSON object that holds it."""
+    given = native if isinstance(native, Mapping) else {"message": native}
+    code, type_, param, message = (given.get(name) for name in ("code", "type", "param", "message"))
+    number = code if isinstance(code, int) and 400 <= code < 600 else 0
+    kind = _WORDS.get(str(code)) or (kind_of(status or number) if status or number else _WORDS.get(str(type_)) or default)
+    return Error(
+        frame=Frame(NAME, frame),
+        kind=kind,
+        message=message if isinstance(message, str) and message else f"The provider gave an error without a message ({kind}).",
+        status=status,
+        type=type_ if isinstance(type_, str) else None,
+        code=str(code) if code is not None else None,
+        param=param if isinstance(param, str) else None,
+        native=raw,
+        **more,
+    )
+
+
+def bad_gateway(message: str, code: str = "upstream_error") -> Error:
+    return Error(kind="bad_gateway", code=code, message=message)
+
+
+def parse_error(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, now_s: float) -> Error:
+    """The error of an answer with an error status."""
+    known = {name.lower(): value.decode("latin-1") for name, value in reversed(headers)}
+    more: dict[str, Any] = {"retry_after_s": _retry_after(known, now_s), "request_id": known.get(b"x-request-id")}
+    try:
+        answer = loads(body)
+    except ValueError:
+        answer = None
+    if isinstance(answer, list) and len(answer) == 1:
+        answer = answer[0]
+    if isinstance(answer, Mapping):
+        native = answer.get("error") or answer.get("detail") or answer
+        if isinstance(native, str | Mapping):
+            return read_error(native, body, body, status=status, **more)
+    kind = known.get(b"content-type", "no content type")
+    return Error(kind=kind_of(status), status=status, message=f"upstream answered {status} {kind}", **more)
+
+
+def _retry_after(headers: Mapping[bytes, str], now_s: float) -> float | None:
+    try:
+        if b"retry-after-ms" in headers:
+            return max(0.0, float(headers[b"retry-after-ms"]) / 1000)
+        value = headers.get(b"retry-after")
+        if value is None:
+            return None
+        return max(0.0, float(value) if value.replace(".", "", 1).isdigit() else parsedate_to_datetime(value).timestamp() - now_s)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def is_own(error: Error) -> bool:
+    return error.frame is not None and error.frame.format == NAME and bool(error.native)
+
+
+def error_body(error: Error) -> bytes:
+    if is_own(error):
+        return error.native
+    type_, code = ROWS.get(error.kind, ROWS["server"])
+    return dump({
+        "error": {
+            "message": error.message,
+            "type": error.type if error.type in _TYPES else type_,
+            "param": error.param,
+            "code": error.code or code,
+        }
+    })  # fmt: skip
+
+
+def build_error(error: Error) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    status = error.http_status
+    if error.frame is None or error.frame.format != NAME:
+        status = _CROSSED.get(error.kind, status)
+    headers = [(b"content-type", b"application/json")]
+    if error.retry_after_s is not None:
+        headers.append((b"retry-after", b"%d" % -int(-error.retry_after_s // 1)))
+    return (status if status >= 400 else ERROR_STATUS["server"]), headers, error_body(error)
+
+
+def stream_error(error: Error) -> bytes:
+    body = error_body(error)
+    if b"\n" in body or b"\r" in body or not body.startswith(b"{"):
+        body = error_body(Error(kind=error.kind, message=error.message, type=error.type, code=error.code, param=error.param))
+    return b"data: " + body + b"\n\n"

@@ -1,0 +1,110 @@
+"""The limits, and whether a run keeps them. Figures are minima over rounds; errors are summed over rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Rounds = Mapping[str, Sequence[Mapping[str, Any]]]
+"""Target → its rounds; a round holds `ready_s`, `idle_mb` and one entry per scenario."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    what: str
+    limit: str
+    measured: str
+    passed: bool
+
+
+class Missing(Exception):
+    """The run holds no such figure."""
+
+
+class Run:
+    """One run's figures."""
+
+    def __init__(self, rounds: Rounds, extra: Mapping[str, float]) -> None:
+        self.rounds, self.extra = rounds, extra
+
+    def best(self, target: str, *keys: str) -> float:
+        values = [value for value in (_dig(each, keys) for each in self.rounds.get(target, ())) if value is not None]
+        if not values:
+            raise Missing(f"{target} has no {'.'.join(keys)}")
+        return float(min(values))
+
+    def ratio(self, target: str, base: str, *keys: str) -> float:
+        return self.best(target, *keys) / self.best(base, *keys)
+
+    def errors(self, target: str, scenario: str) -> int:
+        entries = [_dig(each, (scenario, "errors")) for each in self.rounds.get(target, ())]
+        if not any(entry is not None for entry in entries):
+            raise Missing(f"{target} has no {scenario}")
+        return sum(sum(entry.values()) for entry in entries if entry)
+
+    def single(self, name: str) -> float:
+        if name not in self.extra:
+            raise Missing(f"no {name}")
+        return self.extra[name]
+
+
+def verdicts(run: Run) -> list[Verdict]:
+    ratio, best = run.ratio, run.best
+    return [
+        _at_most("S1-c16 CPU per request, RAW, × bare", 1.25, lambda: ratio("routeiq", "bare", "S1-c16", "cpu_us")),
+        _at_least("S1-c16 CPU per request, LiteLLM × ours", 15, lambda: ratio("litellm", "routeiq", "S1-c16", "cpu_us")),
+        _at_most("S2-c16 CPU per chunk, RAW, × bare", 1.3, lambda: ratio("routeiq", "bare", "S2-c16", "chunk_us")),
+        _at_most("S3-50 CPU per chunk, RAW, × bare", 1.3, lambda: ratio("routeiq", "bare", "S3-50", "chunk_us")),
+        _at_most("S2-c16 CPU per chunk, EVENTS, × bare", 2, lambda: ratio("routeiq-events", "bare", "S2-c16", "chunk_us")),
+        _at_most("S3-50 CPU per chunk, EVENTS, × bare", 2, lambda: ratio("routeiq-events", "bare", "S3-50", "chunk_us")),
+        _at_most("S3-500 errors", 0, lambda: run.errors("routeiq", "S3-500")),
+        _at_most("S4 CPU per request, × bare", 1.3, lambda: ratio("routeiq", "bare", "S4", "cpu_us")),
+        _at_least("S5 upstreams closed, of 20", 20, lambda: best("routeiq", "S5", "closed")),
+        _at_most(
+            "S5 slowest close, ms over bare's",
+            100,
+            lambda: best("routeiq", "S5", "close_ms", "max") - best("bare", "S5", "close_ms", "max"),
+        ),
+        _at_most("20 plugins without opinion, µs per request", 40, lambda: run.single("twenty_plugins_us")),
+        _at_most("ready to serve, × bare", 1.5, lambda: ratio("routeiq", "bare", "ready_s")),
+        _at_most("idle RSS of parent and worker, MB", 110, lambda: best("routeiq", "idle_mb")),
+        _at_most("kernel plugins list, CPU s over python -c pass", 0.25, lambda: run.single("plugins_list_s")),
+        _at_most("/_health/live p99 during S3-500 and a stall, ms", 100, lambda: best("routeiq", "live", "live_ms", "p99")),
+        _at_most(
+            "--server uvicorn, S1-c16 CPU per request, × ours on hypercorn",
+            0.8,
+            lambda: ratio("routeiq-uvicorn", "routeiq", "S1-c16", "cpu_us"),
+        ),
+    ]
+
+
+def table(found: Sequence[Verdict]) -> str:
+    width = max(len(verdict.what) for verdict in found)
+    lines = [
+        f"{verdict.what:{width}}  {verdict.limit:>8}  {verdict.measured:>24}  {'pass' if verdict.passed else 'FAIL'}" for verdict in found
+    ]
+    return "\n".join([f"{'what':{width}}  {'limit':>8}  {'measured':>24}", *lines])
+
+
+def _at_most(what: str, limit: float, measure: Callable[[], float]) -> Verdict:
+    return _verdict(what, f"≤ {limit:g}", measure, lambda value: value <= limit)
+
+
+def _at_least(what: str, limit: float, measure: Callable[[], float]) -> Verdict:
+    return _verdict(what, f"≥ {limit:g}", measure, lambda value: value >= limit)
+
+
+def _verdict(what: str, limit: str, measure: Callable[[], float], holds: Callable[[float], bool]) -> Verdict:
+    """A figure that is missing fails."""
+    try:
+        value = measure()
+    except Missing as error:
+        return Verdict(what, limit, str(error), False)
+    return Verdict(what, limit, f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}", holds(value))
+
+
+def _dig(entry: Any, keys: Sequence[str]) -> Any:
+    for key in keys:
+        entry = entry.get(key) if isinstance(entry, Mapping) else None
+    return entry

@@ -1,0 +1,275 @@
+"""The fake provider behind the gateway under test: OpenAI and Anthropic on one real socket, in a thread of its own.
+
+What it does stands in the prompt: `wall:drip?n=20&ms=10&nonce=abc`. It keeps every request in `exchanges`; `find(tag)` gives the one
+whose body holds a tag. A behaviour is a function below; its name with dashes is its spec.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import re
+import threading
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qsl
+
+from routeiq_sdk.testing import Exchange, FakeHttp
+
+from .wall_wire import Anthropic, OpenAi, Wire
+
+SSE = [("content-type", "text/event-stream; charset=utf-8"), ("x-request-id", "req-from-wall")]
+JSON = [("content-type", "application/json"), ("x-request-id", "req-from-wall")]
+SPEC = re.compile(rb"wall:([a-z0-9-]+)(?:\?([\w=&.%+-]*))?")
+TEXT = ["Hello", " from", " the", " wäll", "."]
+
+
+def told(wire: Wire, pieces: Sequence[str] = TEXT) -> list[bytes]:
+    """The events of a whole, good stream."""
+    return [*wire.start(), *map(wire.text, pieces), *wire.end_text(), wire.done]
+
+
+class Turn:
+    """One request being answered."""
+
+    def __init__(self, wall: Wall, exchange: Exchange, wire: Wire, options: dict[str, str]) -> None:
+        self.wall, self.exchange, self.wire, self.options = wall, exchange, wire, options
+        self.body: dict[str, Any] = exchange.json()
+        self.stream = bool(self.body.get("stream"))
+
+    def number(self, name: str, default: int) -> int:
+        return int(self.options.get(name, default))
+
+    async def send(self, *events: bytes) -> None:
+        for event in events:
+            await self.exchange.chunk(event)
+
+    async def begin(self, pieces: int = 2) -> None:
+        """The head of a stream and a little text, which arrives before what follows it unless the spec says `gap=0`."""
+        await self.exchange.start(200, SSE)
+        if pieces:
+            await self.send(*self.wire.start(), *map(self.wire.text, TEXT[:pieces]))
+            await asyncio.sleep(self.number("gap", 50) / 1000)
+
+    async def whole(self, text: str, tool: str = "") -> None:
+        await self.exchange.reply(200, self.wire.whole(text, tool), JSON)
+
+    async def gone(self) -> None:
+        await self.exchange.closed.wait()
+        raise ConnectionResetError("the gateway left")
+
+
+async def normal(turn: Turn) -> None:
+    text = turn.options.get("text", "".join(TEXT))
+    if not turn.stream:
+        return await turn.whole(text)
+    await turn.begin(0)
+    await turn.send(*told(turn.wire, [text] if "text" in turn.options else TEXT))
+    await turn.exchange.end()
+
+
+async def tool(turn: Turn) -> None:
+    """Call the first tool; once its result is there, repeat it."""
+    answered = re.search(rb"tool_result|\"role\": ?\"tool\"", turn.exchange.body)
+    if answered:
+        turn.options["text"] = "The tool has spoken."
+        return await normal(turn)
+    first = turn.body["tools"][0]
+    name = first.get("function", first)["name"]
+    if not turn.stream:
+        return await turn.whole("", name)
+    await turn.begin(0)
+    await turn.send(*turn.wire.start(), *turn.wire.tool(name), *turn.wire.end_tool(), turn.wire.done)
+    await turn.exchange.end()
+
+
+async def drip(turn: Turn) -> None:
+    """`n` pieces with the nonce in each, `ms` apart."""
+    nonce = turn.options.get("nonce", "x")
+    await turn.begin(0)
+    await turn.send(*turn.wire.start())
+    for number in range(turn.number("n", 20)):
+        await turn.send(turn.wire.text(f"[{nonce}:{number}]"))
+        await asyncio.sleep(turn.number("ms", 10) / 1000)
+    await turn.send(*turn.wire.end_text(), turn.wire.done)
+    await turn.exchange.end()
+
+
+async def gate(turn: Turn) -> None:
+    """A little text, then wait until the test opens the gate, then the rest."""
+    opened = turn.wall.gates[turn.options["name"]]
+    if not turn.stream:
+        await opened.wait()
+        return await turn.whole("".join(TEXT))
+    await turn.begin()
+    await opened.wait()
+    await turn.send(*map(turn.wire.text, TEXT[2:]), *turn.wire.end_text(), turn.wire.done)
+    await turn.exchange.end()
+
+
+async def flood(turn: Turn) -> None:
+    """Text without end, until somebody stops it."""
+    piece = turn.wire.text("f" * turn.number("bytes", 16384))
+    await turn.begin()
+    while True:
+        await turn.send(piece)
+
+
+async def cut(turn: Turn) -> None:
+    """The connection closes inside the body."""
+    await turn.begin()
+    turn.exchange.close()
+
+
+async def cut_clean(turn: Turn) -> None:
+    """The body ends in good order, but the answer is not finished."""
+    await turn.begin()
+    await turn.exchange.end()
+
+
+async def no_terminal(turn: Turn) -> None:
+    """Finished, without `[DONE]` or `message_stop`."""
+    await turn.begin(5)
+    await turn.send(*turn.wire.end_text())
+    await turn.exchange.end()
+
+
+async def reset(turn: Turn) -> None:
+    if turn.stream:
+        await turn.begin()  # a reset without a gap overtakes the bytes before it
+    turn.exchange.reset()
+
+
+async def stall(turn: Turn) -> None:
+    await turn.begin()
+    await turn.gone()
+
+
+async def silent(turn: Turn) -> None:
+    """Not even a status line."""
+    await turn.gone()
+
+
+async def headers_only(turn: Turn) -> None:
+    await turn.begin(0)
+    await turn.gone()
+
+
+async def garbage(turn: Turn) -> None:
+    """`n` lines that are no JSON in mid-stream; a whole answer is cut JSON."""
+    if not turn.stream:
+        return await turn.exchange.reply(200, b'{"id": "chatcmpl-wall", "choi', JSON)
+    await turn.begin()
+    await turn.send(
+        *[b"event: content_block_delta\ndata: {not json\n\n" if turn.wire.name == "anthropic" else b"data: {not json\n\n"]
+        * turn.number("n", 5)
+    )
+    await turn.send(*map(turn.wire.text, TEXT[2:]), *turn.wire.end_text(), turn.wire.done)
+    await turn.exchange.end()
+
+
+async def error_event(turn: Turn) -> None:
+    """An error inside a 200, after `after` pieces of text."""
+    if not turn.stream:
+        return await turn.exchange.reply(200, json.dumps(turn.wire.error("The wall is broken.")).encode(), JSON)
+    after = turn.number("after", 2)
+    await turn.begin(after)
+    await turn.send(turn.wire.error_event("The wall is broken."))
+    await turn.exchange.end()
+
+
+async def empty(turn: Turn) -> None:
+    """200 and nothing."""
+    await turn.exchange.reply(200, b"", SSE if turn.stream else JSON)
+
+
+async def html(turn: Turn) -> None:
+    await turn.exchange.reply(200, b"<html><body>Welcome to nginx!</body></html>", [("content-type", "text/html")])
+
+
+async def status(turn: Turn) -> None:
+    """An error answer with everything a provider puts into its headers."""
+    body = json.dumps(turn.wire.error("The wall says no.", turn.options.get("type", "wall_error"))).encode()
+    ids = [("request-id", "req-wall-err")] if turn.wire.name == "anthropic" else [("x-request-id", "req-wall-err")]
+    limits = [("x-ratelimit-remaining-requests", "3"), ("anthropic-ratelimit-requests-remaining", "4")]
+    headers = [*JSON[:1], ("retry-after", "7"), *limits, *ids]
+    await turn.exchange.reply(turn.number("code", 500), body, headers)
+
+
+async def html_status(turn: Turn) -> None:
+    await turn.exchange.reply(
+        turn.number("code", 502), b"<html>Bad gateway: http://10.0.0.7/internal</html>", [("content-type", "text/html")]
+    )
+
+
+async def zipped(turn: Turn) -> None:
+    body = turn.wire.whole("".join(TEXT))
+    if turn.stream:
+        body = b"".join(told(turn.wire))
+    await turn.exchange.reply(200, gzip.compress(body), [*(SSE if turn.stream else JSON), ("content-encoding", "gzip")])
+
+
+BEHAVIOURS: dict[str, Callable[[Turn], Awaitable[None]]] = {
+    function.__name__.replace("_", "-"): function
+    for function in (
+        normal, tool, drip, gate, flood, cut, cut_clean, no_terminal, reset, stall, silent, headers_only, garbage, error_event, empty,
+        html, status, html_status, zipped,
+    )
+}  # fmt: skip
+
+
+class Wall:
+    """`with Wall() as wall`: serves on `wall.url` until the block ends."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[Exchange] = []
+        self.gates: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self.url = ""
+        self._ready, self._stop = threading.Event(), asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="wall")
+        self._loop: asyncio.AbstractEventLoop
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(10), "the fake provider did not start"
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        async with FakeHttp(self._respond) as http:
+            self.url, self.exchanges = http.url, http.exchanges
+            self._ready.set()
+            await self._stop.wait()
+
+    async def _respond(self, exchange: Exchange) -> None:
+        path = exchange.target.partition("?")[0]
+        if path.endswith("/count_tokens"):
+            return await exchange.reply(200, b'{"input_tokens": 42 }', JSON)
+        if not path.endswith(("/chat/completions", "/messages")):
+            return await exchange.reply(404, b'{"error":{"message":"no such path","type":"invalid_request_error"}}', JSON)
+        body = exchange.json()
+        found = SPEC.findall(exchange.body)
+        name, options = (part.decode() for part in found[-1]) if found else ("normal", "")
+        made = Anthropic if path.endswith("/messages") else OpenAi
+        wire = made(body["model"], bool((body.get("stream_options") or {}).get("include_usage")))
+        await BEHAVIOURS[name](Turn(self, exchange, wire, dict(parse_qsl(options))))
+
+    def open(self, gate: str) -> None:
+        self._loop.call_soon_threadsafe(self.gates[gate].set)
+
+    def find(self, tag: str) -> Exchange:
+        (found,) = self.all(tag)
+        return found
+
+    def all(self, tag: str) -> list[Exchange]:
+        return [each for each in self.exchanges if tag.encode() in each.body]
