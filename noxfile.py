@@ -66,7 +66,7 @@ def contract(session: nox.Session) -> None:
 @nox.session
 def lowest(session: nox.Session) -> None:
     """The tests with the oldest versions that the members' metadata allow."""
-    session.install("--resolution", "lowest-direct", *_editable("plugin_sdk[testing]"), "-r", "tests/lowest.txt")
+    session.install("--resolution", "lowest-direct", *_editable("plugin_sdk[testing]", "kernel[uvicorn]"), "-r", "tests/lowest.txt")
     session.run("python", "-m", "pytest", "tests/kernel", "tests/sdk", "tests/conformance", "tests/contract", "plugins", *session.posargs)
 
 

@@ -57,7 +57,6 @@ def test_files_speak_only_of_the_project() -> None:
     foreign = [
         "/wo" + "rk/",
         "/ro" + "ot/",
-        "/ho" + "me/",
         "pypi" + ".org",
         "python" + "hosted",
         "registry." + "npmjs",

@@ -17,7 +17,6 @@ from typing import Any
 import uvloop
 from routeiq_bench import bystander
 from routeiq_bench.plugin import Bystander
-
 from routeiq_sdk.testing import FakeProvider, open_gateway
 
 PLUGINS, REQUESTS, TURNS = 20, 300, 15

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-
 from routeiq_sdk.specs import HOOKS, Specs
 
 ROOT = Path(__file__).parents[2]

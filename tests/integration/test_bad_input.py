@@ -132,7 +132,7 @@ def test_both_lengths_are_refused(gateway: GatewayProcess) -> None:
     "lines",
     [
         "X-Bad: a\x00b\r\n", "X-Bad : space\r\n", "X Bad: name\r\n", "Content-Length: 5\r\nContent-Length: 6\r\n", "Content-Length: -1\r\n",
-        "Content-Length: abc\r\n", 
+        "Content-Length: abc\r\n",
         "X-Fold: a\r\n b\r\nX-Bare: a\rb\r\n",
     ],
 )  # fmt: skip

@@ -55,7 +55,7 @@ def test_log_lines_are_json(impatient: GatewayProcess) -> None:
 
 BAD = {
     "unknown kernel key": ("kernel:\n  prot: 1\n", ["kernel.prot", "config.yaml:2", "port"]),
-    "wrong type": ("kernel:\n\n  port: '80'\n", ["kernel.port", "config.yaml:3"]),
+    "wrong type": ("kernel:\n\n  workers: '2'\n", ["kernel.workers", "config.yaml:3"]),
     "bool from a word": ("kernel:\n  debug_headers: no\n", ["kernel.debug_headers", "config.yaml:2"]),
     "integer from a fraction": ("kernel:\n  workers: 2.9\n", ["kernel.workers", "config.yaml:2"]),
     "unknown section": ("plugins:\n  auth_kez: {}\n", ["auth_kez", "auth_keys"]),

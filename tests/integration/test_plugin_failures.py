@@ -12,7 +12,7 @@ from .plugins import plugin, plugin_folder
 from .wall import Wall
 
 SECRET = "words-of-the-exception"
-OPEN = "on_failure=FailureMode.OPEN, hook_timeout_s=0.3, capabilities=(Capability.STREAM,)"
+OPEN = "before=('auth_keys',), on_failure=FailureMode.OPEN, hook_timeout_s=0.3, capabilities=(Capability.STREAM,)"
 CLOSED = OPEN.replace("OPEN", "CLOSED")
 WAYS = {
     "raises": f'raise RuntimeError("{SECRET}")',

@@ -65,6 +65,30 @@ def with_model(wall: Wall, name: str) -> dict[str, Any]:
     return config
 
 
+HALF_BROKEN = """
+import os
+from routeiq_sdk import Manifest, hookimpl
+manifest = Manifest(name="fickle", api="1.0", factory="fickle:Plugin")
+
+class Plugin:
+    @hookimpl
+    def register_health(self):
+        raise KeyError("lost")
+"""
+
+
+def test_a_plugin_that_fails_while_it_is_built_leaves_the_old_graph_in_charge(wall: Wall, tmp_path: Path) -> None:
+    env = plugin_folder(tmp_path, fickle=HALF_BROKEN)
+    with GatewayProcess(tmp_path, litellm(wall.url), "--workers", "2", env=env) as gateway:
+        before = gateway.workers()
+        gateway.write(litellm(wall.url, plugins="+fickle"))
+        done = gateway.kernel("reload")
+        assert done.returncode != 0 and "fickle" in done.stdout + done.stderr
+        assert set(before) <= set(gateway.workers())
+        with gateway.client() as client:
+            assert client.post("/v1/chat/completions", json=chat("Hello.")).status_code == 200
+
+
 @contextmanager
 def load(gateway: GatewayProcess) -> Iterator[list[int]]:
     """Clients that send whole and streamed requests until the block ends; their statuses, 0 for a stream that did not end well."""

@@ -34,7 +34,7 @@ def started(
     tmp_path: Path, wall: Wall, selection: str | None, *flags: str, env: dict[str, str] | None = None, **kernel: object
 ) -> GatewayProcess:
     found = plugin_folder(tmp_path, marker=MARKER) | (env or {})
-    return GatewayProcess(tmp_path, litellm(wall.url, **kernel), *(["--plugins", selection] if selection else []), *flags, env=found)
+    return GatewayProcess(tmp_path, litellm(wall.url, **kernel), *([f"--plugins={selection}"] if selection else []), *flags, env=found)
 
 
 def marks(gateway: GatewayProcess) -> bool:
@@ -68,6 +68,14 @@ def test_exactly_these_plus_the_only_provider_of_what_they_need(tmp_path: Path, 
         assert "http_client" in gateway.logs(), "the automatic choice is printed"
         with gateway.client() as client:
             assert client.post("/v1/chat/completions", json=chat("Hello.")).status_code == 200
+
+
+@pytest.mark.parametrize("selection", ["-provider_demo", "-provider_demo,+marker"])
+def test_a_selection_may_begin_with_a_minus(tmp_path: Path, wall: Wall, selection: str) -> None:
+    """As a word of its own, as the help shows it, though it looks like a flag."""
+    with GatewayProcess(tmp_path, _without_demo(wall), "--plugins", selection, env=plugin_folder(tmp_path, marker=MARKER)) as gateway:
+        assert "provider_demo" not in enabled(gateway)
+        assert marks(gateway) == ("marker" in selection)
 
 
 def test_none_serves_health_and_nothing_else(tmp_path: Path) -> None:

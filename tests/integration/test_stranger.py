@@ -10,23 +10,39 @@ from pathlib import Path
 
 import pytest
 
-from .harness import CALLS, GatewayProcess, error_of, litellm, run_kernel
+from .harness import CALLS, GatewayProcess, environment, error_of, litellm, run_kernel
 from .plugins import plugin, plugin_folder
 from .wall import Wall
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "routeiq-badwords"
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the example, installed by pip from its own wheel."""
-    folder = tmp_path_factory.mktemp("stranger")
+def installed(source: Path, folder: Path) -> Path:
+    """A folder with the plugin, installed by pip from its own wheel."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder / "wheels"), str(EXAMPLE)]
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder / "wheels"), str(source)]
     subprocess.run(build, check=True, timeout=120)
-    (wheel,) = (folder / "wheels").glob("routeiq_badwords-*.whl")
+    (wheel,) = (folder / "wheels").glob("*.whl")
     subprocess.run([*pip, "install", "--no-deps", "--no-index", "--target", str(folder / "site"), str(wheel)], check=True, timeout=120)
     return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return installed(EXAMPLE, tmp_path_factory.mktemp("stranger"))
+
+
+def own_tests(source: Path, site: Path, folder: Path) -> None:
+    """Run the plugin's own tests, the contract kit among them, against what was installed."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(source), str(source / "tests")]
+    done = subprocess.run(
+        command, cwd=source, env=environment(folder, {"PYTHONPATH": str(site)}), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_its_own_tests_and_the_contract_pass(site: Path, tmp_path: Path) -> None:
+    own_tests(EXAMPLE, site, tmp_path)
 
 
 @pytest.fixture
@@ -136,5 +152,6 @@ def test_a_new_plugin_from_the_scaffold_loads_and_serves(wall: Wall, tmp_path: P
     package = next((folder / "src").iterdir())
     checked = run_kernel(tmp_path, "plugins", "check", str(package))
     assert checked.returncode == 0, checked.stderr
+    own_tests(folder, installed(folder, tmp_path), tmp_path)
     with GatewayProcess(tmp_path, litellm(wall.url), "--plugins", f"+{package}") as gateway, gateway.client() as client:
         assert client.post("/v1/chat/completions", json=CALLS["openai"][1]("Hello.")).status_code == 200

@@ -93,7 +93,7 @@ class StandIn:
     def status(self) -> dict[str, Any]:
         return {
             "hash": self.graph.hash, "in_flight": self.open, "draining": bool(self.draining), "models": ["m"],
-            "warnings": ["mind the gap"], "plugins": [{"name": "stand_in"}], "announcements": ["key      sk-***in"],
+            "warnings": ["mind the gap"], "plugins": [{"name": "stand_in"}], "announcements": ["key      sk-***in for {url}/v1"],
             "why_parsed": {"stream": ["x.on_block"], "whole": []},
             "hooks": [{"plugin": "x", "hook": "on_block", "calls": 1, "failures": 0, "skipped": 0, "seconds": 0.5, "quarantined": False}],
         }  # fmt: skip

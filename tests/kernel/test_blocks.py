@@ -7,8 +7,9 @@ from routeiq_kernel.pipeline.blocks import assemble, disassemble
 from routeiq_sdk.stream import Block, BlockDelta, BlockStart, BlockStop, OpaqueBlock, Reasoning, Refusal, Seal, Text, ToolCall
 
 BLOCKS: list[Block] = [
-    Text(text="hello"), Text(text="", citations=(b'{"url":"u"}',)), Refusal(text="no"), Reasoning(text="hm", seal=Seal("s", "anthropic"), origin="anthropic"),
-    ToolCall(call_id="c", name="f", args='{"a":1}'), ToolCall(call_id="c", name="f", input="raw"), OpaqueBlock(type="new", native=b"{}"),
+    Text(text="hello"), Text(text="", citations=(b'{"url":"u"}',)), Refusal(text="no"),
+    Reasoning(text="hm", seal=Seal("s", "anthropic"), origin="anthropic"), ToolCall(call_id="c", name="f", args='{"a":1}'),
+    ToolCall(call_id="c", name="f", input="raw"), OpaqueBlock(type="new", native=b"{}"),
 ]  # fmt: skip
 
 
@@ -31,4 +32,7 @@ def test_deltas_join_and_a_signature_replaces() -> None:
 
 def test_the_wires_own_final_form_of_a_block_wins() -> None:
     final = Text(text="whole")
-    assert assemble([BlockStart(index=0, block=Text()), BlockDelta(index=0, field="text", value="who"), BlockStop(index=0, block=final)]) is final
+    assert (
+        assemble([BlockStart(index=0, block=Text()), BlockDelta(index=0, field="text", value="who"), BlockStop(index=0, block=final)])
+        is final
+    )

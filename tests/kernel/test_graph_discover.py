@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-
 from routeiq_kernel.graph.choose import choose
 from routeiq_kernel.graph.discover import NOTHING_STANDARD, Found, installed, manifest
 from routeiq_sdk import GraphError

@@ -4,7 +4,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from routeiq_kernel.graph.order import Edge, missing, order
 from routeiq_sdk import CLOCK, HTTP_CLIENTS, STATE_STORE, GraphError, Manifest, ServiceKey
 

@@ -2,7 +2,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from routeiq_kernel.graph.discover import Found
 from routeiq_kernel.graph.explain import stated
 from routeiq_kernel.graph.select import Selection, select
@@ -73,7 +72,7 @@ def problems(*args: Any, **options: Any) -> tuple[str, ...]:
         ("broken,auth", {"disabled": "broken"}, ["auth"]),
     ],
 )
-def test_selection(expression, options, enabled):
+def test_each_form_selects_what_it_says(expression, options, enabled):
     assert list(choose(expression, **options).enabled) == enabled
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from attrs import define
-
 from routeiq_kernel.graph.verify import Attached, check, hooks, load, verify
 from routeiq_sdk import STATE_STORE, Capability, GraphError, Manifest, hookimpl
 

@@ -18,7 +18,9 @@ def manifest(name: str = "p", mode: FailureMode = FailureMode.CLOSED, timeout_s:
     return Manifest(name=name, api="1.0", factory="x:Y", on_failure=mode, hook_timeout_s=timeout_s)
 
 
-def cell(hook: str, function: Any, mode: FailureMode = FailureMode.CLOSED, timeout_s: float = 10.0, names: tuple[str, ...] = ("request", "rc")) -> Cell:
+def cell(
+    hook: str, function: Any, mode: FailureMode = FailureMode.CLOSED, timeout_s: float = 10.0, names: tuple[str, ...] = ("request", "rc")
+) -> Cell:
     return compile_cell(manifest(mode=mode, timeout_s=timeout_s), hook, function, names)
 
 
@@ -37,7 +39,15 @@ async def answers(value: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("names", "given", "seen"),
-    [((), (1, 2), ()), ((0,), (1, 2), (1,)), ((1,), (1, 2), (2,)), ((1, 0), (1, 2), (2, 1)), ((0, 1), (1, 2), (1, 2)), ((2, 0), (1, 2, 3), (3, 1)), ((0,), (1,), (1,))],
+    [
+        ((), (1, 2), ()),
+        ((0,), (1, 2), (1,)),
+        ((1,), (1, 2), (2,)),
+        ((1, 0), (1, 2), (2, 1)),
+        ((0, 1), (1, 2), (1, 2)),
+        ((2, 0), (1, 2, 3), (3, 1)),
+        ((0,), (1,), (1,)),
+    ],
 )
 def test_an_implementation_gets_just_the_arguments_it_names(names: tuple[int, ...], given: tuple[int, ...], seen: tuple[int, ...]) -> None:
     assert pick(lambda *args: args, names, len(given))(*given) == seen
@@ -154,7 +164,10 @@ async def test_transforms_fold_in_order_and_a_denial_ends_them() -> None:
     async def double(block: Any, rc: Any) -> Any:
         return (*block, *block)
 
-    cells = tuple(compile_cell(manifest(), "response_headers", each, ("headers", "rc")) for each in (lambda headers, rc: (*headers, ("a", "1")), lambda headers, rc: None))
+    cells = tuple(
+        compile_cell(manifest(), "response_headers", each, ("headers", "rc"))
+        for each in (lambda headers, rc: (*headers, ("a", "1")), lambda headers, rc: None)
+    )
     assert fold_sync(cells, (), None) == (("a", "1"),)
 
 

@@ -22,7 +22,9 @@ def plugin(name: str, implementation: object, hold: Hold = Hold.BLOCK) -> tuple[
     return Manifest(name=name, api="1.0", factory="x:Y", hold=hold, capabilities={Capability.STREAM}), implementation
 
 
-async def ask(plugins: Iterable[tuple[Manifest, object]], events: list[Event], format: str = "openai", stream: bool = True) -> tuple[httpx.Response, Recorder]:
+async def ask(
+    plugins: Iterable[tuple[Manifest, object]], events: list[Event], format: str = "openai", stream: bool = True
+) -> tuple[httpx.Response, Recorder]:
     provider, recorder = FakeProvider(events), Recorder()
     body = {"model": "m", "max_tokens": 100, "stream": stream, "messages": [{"role": "user", "content": "hi"}]}
     everything = [(provider.manifest, provider), *plugins, (recorder.manifest, recorder)]
@@ -113,8 +115,10 @@ async def test_events_can_be_dropped_and_multiplied_and_later_plugins_see_the_re
 def call_events() -> list[Event]:
     call = ToolCall(call_id="call_1", name="run")
     return [
-        MessageStart(id="x", model="m"), BlockStart(index=0, block=Text()), BlockDelta(index=0, field="text", value="Look: "), BlockStop(index=0),
-        BlockStart(index=1, block=call), BlockDelta(index=1, field="args", value='{"a":'), BlockDelta(index=1, field="args", value="1}"), BlockStop(index=1),
+        MessageStart(id="x", model="m"),
+        BlockStart(index=0, block=Text()), BlockDelta(index=0, field="text", value="Look: "), BlockStop(index=0),
+        BlockStart(index=1, block=call), BlockDelta(index=1, field="args", value='{"a":'),
+        BlockDelta(index=1, field="args", value="1}"), BlockStop(index=1),
         Stop(reason="tool_use"), MessageEnd(),
     ]  # fmt: skip
 
@@ -165,7 +169,9 @@ async def test_a_plugin_that_holds_the_answer_replaces_it_whole(stream: bool) ->
         @hookimpl
         async def on_response(self, response: Response) -> Response:
             assert response.stop == "stop"
-            return Response(blocks=(Text(text="Edited: " + "".join(each.text for each in response.blocks if isinstance(each, Text))),), stop="length")
+            return Response(
+                blocks=(Text(text="Edited: " + "".join(each.text for each in response.blocks if isinstance(each, Text))),), stop="length"
+            )
 
     reply, _ = await ask([plugin("editor", Editor(), Hold.ANSWER)], answer("a", "b"), "openai", stream)
     assert text_of(reply, "openai", stream) == "Edited: ab"

@@ -119,7 +119,8 @@ def test_start_up_says_where_what_and_with_which_key(start: Callable[..., Proces
     gateway = start()
     gateway.ready()
     gateway.hear("mind the gap")
-    for words in ("development mode, 1 worker", "plugins  stand_in", "models   m", "config.yaml (", "key      sk-***in"):
+    assert f"key      sk-***in for {gateway.url}/v1" in gateway.said
+    for words in ("development mode, 1 worker", "plugins  stand_in", "models   m", "config.yaml ("):
         assert words in gateway.said
     assert gateway.end() == 0
     assert list(gateway.state.iterdir()) == []
@@ -152,12 +153,12 @@ def test_a_worker_that_is_told_to_end_finishes_its_streams_and_is_replaced(start
 
 
 def test_sigterm_says_draining_and_lets_streams_end(start: Callable[..., Process]) -> None:
-    gateway = start("--workers", "2")
-    gateway.ready(2)
-    with gateway.stream() as parts, httpx.Client(base_url=gateway.url, trust_env=False) as client:
+    gateway = start()
+    gateway.ready()
+    with gateway.stream() as parts:
         gateway.process.send_signal(signal.SIGTERM)
-        eventually(lambda: client.get("/").json()["draining"], "draining")
-        client.get("/open")
+        eventually(lambda: gateway.get("/")["draining"], "draining")
+        gateway.get("/open")
         assert "".join(parts) == "end"
     assert gateway.process.wait(PATIENCE_S) == 0
 

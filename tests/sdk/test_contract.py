@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ GOOD = """
 from attrs import frozen
 from routeiq_sdk import Deny, Manifest, hookimpl
 {imports}
-manifest = Manifest(name="{name}", api="1.0", factory="{name}:Plugin", config="{name}:Config")
+manifest = Manifest(name="{name}", api="1.0", factory="{name}:Plugin", config="{name}:Config", hook_timeout_s=1.0)
 
 @frozen
 class Config:
@@ -77,7 +78,7 @@ BROKEN = {
         "tasks are left",
         {"imports": "import asyncio", "body": "self.seen.append(asyncio.create_task(asyncio.Event().wait()))"},
     ),
-    "socketed": (CLEAN, "sockets", {"imports": "import socket", "body": "self.seen.append(socket.socket())"}),
+    "socketed": (CLEAN, "sockets", {"imports": "import socket\nKEPT = []", "body": "KEPT.append(socket.socket())"}),
     "locked": (
         CLOSE,
         "",
@@ -104,4 +105,6 @@ def test_a_broken_contract_is_found(install: Install, name: str) -> None:
     contract = install(name, **options)()
     with pytest.raises((AssertionError, Exception), match=word or None) as caught:
         getattr(contract, test)()
+    for kept in getattr(sys.modules.get(name), "KEPT", ()):
+        kept.close()
     assert not isinstance(caught.value, AttributeError | TypeError | ImportError), caught.value

@@ -16,7 +16,6 @@ from typing import Any
 import attrs
 
 
-
 class Secret:
     """A value that neither `str`, `repr`, a format string, JSON nor a traceback shows. `reveal()` gives it; compare with
     `hmac.compare_digest`."""

@@ -45,11 +45,12 @@ class ClientError(RouteIQError):
 
 
 class UpstreamError(RouteIQError):
-    """An attempt failed. `error` is what the client would be told; `phase` is connect, send, headers, body or timeout."""
+    """An attempt failed. `error` is what the client would be told; `phase` is connect, send, headers, body or timeout; `detail`,
+    such as the address, is for the log."""
 
-    def __init__(self, error: Error, phase: str = "headers") -> None:
-        super().__init__(error.message)
-        self.error, self.phase = error, phase
+    def __init__(self, error: Error, phase: str = "headers", detail: str = "") -> None:
+        super().__init__(detail or error.message)
+        self.error, self.phase, self.detail = error, phase, detail
 
 
 class PluginFailure(RouteIQError):

@@ -44,6 +44,14 @@ class Capability(Enum):
     STREAM = "stream"
 
 
+def _keys(values: Iterable[ServiceKey[Any]]) -> tuple[ServiceKey[Any], ...]:
+    return tuple(values)
+
+
+def _capabilities(values: Iterable[Capability]) -> frozenset[Capability]:
+    return frozenset(values)
+
+
 def _tuple(values: Iterable[str]) -> tuple[str, ...]:
     if isinstance(values, str):
         raise TypeError(f"expected several names, got the string {values!r}")
@@ -63,13 +71,13 @@ class Manifest:
     factory: str
     config: str | None = None
     summary: str = ""
-    provides: tuple[ServiceKey[Any], ...] = field(default=(), converter=tuple)
-    requires: tuple[ServiceKey[Any], ...] = field(default=(), converter=tuple)
-    optional: tuple[ServiceKey[Any], ...] = field(default=(), converter=tuple)
+    provides: tuple[ServiceKey[Any], ...] = field(default=(), converter=_keys)
+    requires: tuple[ServiceKey[Any], ...] = field(default=(), converter=_keys)
+    optional: tuple[ServiceKey[Any], ...] = field(default=(), converter=_keys)
     after: tuple[str, ...] = field(default=(), converter=_tuple)
     before: tuple[str, ...] = field(default=(), converter=_tuple)
     conflicts: tuple[str, ...] = field(default=(), converter=_tuple)
-    capabilities: frozenset[Capability] = field(default=frozenset(), converter=frozenset)
+    capabilities: frozenset[Capability] = field(default=frozenset(), converter=_capabilities)
     mutates: tuple[str, ...] = field(default=(), converter=_tuple)
     on_failure: FailureMode = FailureMode.CLOSED
     hold: Hold = Hold.BLOCK

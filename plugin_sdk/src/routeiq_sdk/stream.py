@@ -15,9 +15,9 @@ from msgspec import Struct, structs
 
 ERROR_STATUS: dict[str, int] = {
     "invalid_request": 400, "context_length": 400, "content_policy": 400, "authentication": 401, "billing": 402,
-    "permission": 403, "denied": 403, "not_found": 404, "method": 405, "timeout": 408, "conflict": 409, "too_large": 413, "unprocessable": 422,
-    "rate_limit": 429, "headers_too_large": 431, "cancelled": 499, "server": 500, "bad_gateway": 502, "overloaded": 503,
-    "over_capacity": 503, "draining": 503, "gateway_timeout": 504, "version": 505,
+    "permission": 403, "denied": 403, "not_found": 404, "method": 405, "timeout": 408, "conflict": 409, "too_large": 413,
+    "unprocessable": 422, "rate_limit": 429, "headers_too_large": 431, "cancelled": 499, "server": 500, "bad_gateway": 502,
+    "overloaded": 503, "over_capacity": 503, "draining": 503, "gateway_timeout": 504, "version": 505,
 }  # fmt: skip
 """Error kind → the HTTP status that the gateway gives it. Codecs map kinds to their format's own names."""
 

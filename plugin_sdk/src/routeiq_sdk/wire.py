@@ -112,7 +112,7 @@ def _lines(frame: bytes) -> list[bytes]:
     return frame.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
 
 
-_LONE = re.compile(rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})")
+_LONE = re.compile(rb"\\(?:\\|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2}))")
 
 
 def mend(data: bytes) -> bytes:
@@ -337,5 +337,3 @@ class Codec(Protocol):
     def oracle(self, data: bytes, request: Request | None = None) -> list[str]:
         """Violations of the format's stream rules in a whole streamed body."""
         ...
-
-

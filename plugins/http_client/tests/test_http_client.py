@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from routeiq_http_client.clients import Clients, _is_loopback
+import trustme
+from routeiq_http_client.clients import Clients
 from routeiq_http_client.config import Config
 from routeiq_http_client.plugin import HttpClient
 from routeiq_sdk import HTTP_CLIENTS, ConfigError, UpstreamError
@@ -250,7 +252,8 @@ async def test_a_refused_connection_names_the_place_and_nothing_secret() -> None
         async with clients() as pool:
             with pytest.raises(UpstreamError) as caught:
                 await pool.open("POST", f"http://{place}/v1?key={SECRET}", [("authorization", SECRET)], b"{}")
-    assert caught.value.error.message == f"could not connect to {place}: connection refused"
+    assert caught.value.detail == f"could not connect to {place}: connection refused"
+    assert caught.value.error.message == "Could not connect to the provider: connection refused"
     assert (caught.value.phase, caught.value.error.http_status) == ("connect", 502)
 
 
@@ -329,9 +332,10 @@ async def test_a_proxy_is_used_except_for_loopback_and_exempt_hosts() -> None:
         answer = await pool.open("POST", "http://api.example.com/v1", [], b"{}")
         assert await answer.read(10) == b"ok"
         assert proxy.exchanges[0].target == "http://api.example.com/v1"
-        for host in ("internal.example", "a.internal.example", "127.0.0.1", "localhost", "[::1]"):
+        for host in ("internal.example", "a.internal.example", "127.8.8.8", "localhost", "[::1]"):
             assert pool._address(f"http://{host}:8000/").proxy is None
-        assert pool._address("https://api.example.com/").proxy is not None
+        for host in ("api.example.com", "10.0.0.1"):
+            assert pool._address(f"https://{host}/").proxy is not None
 
 
 async def test_known_addresses_are_bounded() -> None:
@@ -365,5 +369,32 @@ def test_a_proxy_must_be_an_http_address() -> None:
         Config(proxy="socks5://user:password@host")
 
 
-def test_loopback_is_told_by_address_and_name() -> None:
-    assert [_is_loopback(host) for host in ("localhost", "127.8.8.8", "::1", "10.0.0.1", "example.com")] == [True, True, True, False, False]
+async def test_a_large_body_that_met_a_stale_connection_is_sent_whole_again() -> None:
+    body = b"x" * 3_000_000
+    async with serving(parting("answer", "close", "answer")) as (pool, http):
+        await (await pool.open("POST", http.url, [], b"{}")).read(100)
+        await (await pool.open("POST", http.url, [], body)).read(100)
+        assert [len(exchange.body) for exchange in http.exchanges] == [2, len(body), len(body)]
+
+
+@pytest.mark.parametrize(("config", "works"), [({"ca_bundle": "ca.pem"}, True), ({"tls_verify": False}, True), ({}, False)])
+async def test_certificates_are_checked_against_the_bundle(tmp_path: Path, config: dict[str, Any], works: bool) -> None:
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok")
+        writer.close()
+
+    authority, tls = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    config = {key: tmp_path / value if key == "ca_bundle" else value for key, value in config.items()}
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
+    async with server, clients(**config) as pool:
+        place = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        if works:
+            assert await (await pool.open("GET", f"https://{place}/", [])).read(10) == b"ok"
+            return
+        with pytest.raises(UpstreamError) as caught:
+            await pool.open("GET", f"https://{place}/", [])
+    problem = f"could not connect to {place}: its certificate is not trusted (unable to get local issuer certificate)"
+    assert (caught.value.phase, caught.value.detail) == ("connect", problem)

@@ -17,7 +17,7 @@ EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = sys.argv[1:] if argv is None else list(argv)
+    arguments = joined(sys.argv[1:] if argv is None else list(argv))
     parser, commands = _parser()
     if not arguments or arguments[0] not in (*commands.choices, "--version"):
         _add_foreign(commands)
@@ -29,6 +29,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at its end
         return 1
+
+
+def joined(arguments: Sequence[str]) -> list[str]:
+    """`--plugins -x,+y` as `--plugins=-x,+y`: argparse takes a value that begins with a minus for an option."""
+    out: list[str] = []
+    for argument in arguments:
+        if out and out[-1] == "--plugins" and argument[:1] == "-" and argument[:2] != "--":
+            out[-1] += f"={argument}"
+        else:
+            out.append(argument)
+    return out
 
 
 def _parser() -> tuple[ArgumentParser, Any]:

@@ -17,12 +17,11 @@ from .models import ENTRY, FIELDS
 from .strict import fields, names
 
 REFERENCED = {"type": "string", "pattern": f"^{REFERENCE}"}
-ANY: dict[str, Any] = {}
 
 
 def schema(kernel: type, plugins: Mapping[str, type]) -> dict[str, Any]:
     table = known()
-    params = dict.fromkeys(table.connection, ANY) | {key: _leaf(kind) for key, (_, kind) in FIELDS.items()}
+    params: dict[str, Any] = {key: {} for key in table.connection} | {key: _leaf(kind) for key, (_, kind) in FIELDS.items()}
     entry = {"model_name": {"type": "string"}, "litellm_params": _section(params, ["model"]), "model_info": _section({})}
     sections = {
         "model_list": {"type": ["array", "null"], "items": _section(entry, ENTRY[:2])},
@@ -30,7 +29,7 @@ def schema(kernel: type, plugins: Mapping[str, type]) -> dict[str, Any]:
         "plugins": _section({name: _object(cls) for name, cls in plugins.items()}),
         "environment_variables": _section({}),
     }
-    litellm = {name: _section(dict.fromkeys(keys, ANY)) for name, keys in table.litellm.items() if name != "sections"}
+    litellm = {name: _section({key: {} for key in keys}) for name, keys in table.litellm.items() if name != "sections"}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "RouteIQ", **_section(sections | litellm)}
 
 
@@ -48,7 +47,7 @@ def _object(cls: type) -> dict[str, Any]:
 def _property(field: Any, kind: Any) -> dict[str, Any]:
     nested = next((arm for arm in (kind, *get_args(kind)) if attrs.has(arm)), None)
     if nested is not None:
-        out = _object(nested) if nested is kind or type(None) in get_args(kind) else ANY
+        out = _object(nested) if nested is kind or type(None) in get_args(kind) else {}
     else:
         out = _leaf(kind)
     described = {"description": field.metadata["help"]} if field.metadata.get("help") else {}

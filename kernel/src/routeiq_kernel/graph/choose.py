@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from functools import cache
 
 from attrs import frozen
-
 from routeiq_sdk import GraphError, Manifest
 
 from .discover import Found, Installed, development, installed, manifest

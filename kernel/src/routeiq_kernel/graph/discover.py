@@ -13,7 +13,6 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from attrs import field, frozen
-
 from routeiq_sdk import API_VERSION, GraphError, Manifest, RouteIQError
 
 GROUP = "routeiq.plugins"

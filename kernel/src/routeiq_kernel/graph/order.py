@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import Any
 
 from attrs import frozen
-
 from routeiq_sdk import CLOCK, GraphError, Manifest, ServiceKey
 
 from .discover import api_problem

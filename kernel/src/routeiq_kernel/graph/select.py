@@ -16,7 +16,6 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
-
 from routeiq_sdk import GraphError
 
 from .order import BUILTIN, missing

@@ -15,7 +15,6 @@ from typing import Any
 import attrs
 import pluggy
 from attrs import frozen
-
 from routeiq_sdk import Capability, GraphError, Manifest
 from routeiq_sdk.hooks import PROJECT
 from routeiq_sdk.specs import HOOKS, Hook, Specs

@@ -74,13 +74,20 @@ async def plan(rc: Rc, request: Request) -> Sequence[Bound]:
             raise denied(refusal)
     found = rc.graph.models.find(request.model)
     if not found:
-        raise ClientError(f"The model {request.model!r} does not exist or you do not have access to it.", kind="not_found", param="model", code="model_not_found")
+        raise ClientError(
+            f"The model {request.model!r} does not exist or you do not have access to it.",
+            kind="not_found",
+            param="model",
+            code="model_not_found",
+        )
     by_id = {bound.deployment.id: bound for bound in found}
     candidates: Sequence[object] = [bound.deployment for bound in found]
     if chains.candidates:
         candidates = await fold(chains.candidates, rc.watch, candidates, request, rc)
         if not candidates:
-            raise Stopped(Error(kind="overloaded", code="no_deployment", message=f"No deployment of {request.model!r} may serve this request now."))
+            raise Stopped(
+                Error(kind="overloaded", code="no_deployment", message=f"No deployment of {request.model!r} may serve this request now.")
+            )
     chosen = await ask(chains.route, rc.watch, candidates, request, rc) if chains.route else None
     rc.plan = chosen or Plan(tuple(candidates), "as configured")  # type: ignore[arg-type]
     order = [by_id[deployment.id] for deployment in rc.plan.order if deployment.id in by_id]
@@ -105,7 +112,7 @@ async def _attempt(rc: Rc, request: Request, bound: Bound, number: int, begun: f
         outcome = await _run(rc, request, bound, begun)
         return outcome
     except UpstreamError as failure:
-        error = failure.error
+        error, rc.detail = failure.error, failure.detail
         raise
     except Stopped as stopped:
         error, outcome = stopped.error, stopped.status
@@ -123,7 +130,9 @@ async def _attempt(rc: Rc, request: Request, bound: Bound, number: int, begun: f
     finally:
         ended = monotonic()
         first = rc.first_token_s + rc.started_s - started if rc.first_token_s is not None else None
-        seen = Attempt(number=number, deployment=bound.deployment, outcome=outcome, error=error, first_token_s=first, duration_s=ended - started)
+        seen = Attempt(
+            number=number, deployment=bound.deployment, outcome=outcome, error=error, first_token_s=first, duration_s=ended - started
+        )
         rc.attempts.append(seen)
         if rc.graph.chains.on_attempt:
             rc.graph.live.spawn(tell_aside(rc.graph.live.watchdog, rc.graph.chains.on_attempt, seen, rc))
@@ -169,10 +178,19 @@ def _call(rc: Rc, request: Request, bound: Bound) -> Call:
     if codec is rc.codec and not request.edited:
         body = patch(request.body, request.members, codec.edits(request, deployment))
         path = codec.upstream_path(request, deployment)
-        return Call(deployment=deployment, path=path, headers=headers, body=body, stream=request.stream, query=rc.query, connect_timeout_s=connect_s)
+        return Call(
+            deployment=deployment, path=path, headers=headers, body=body, stream=request.stream, query=rc.query, connect_timeout_s=connect_s
+        )
     built = codec.build_request(request, deployment)
     rc.losses = built.losses
-    return Call(deployment=deployment, path=built.path, headers=(*headers, *built.headers), body=built.body, stream=request.stream, connect_timeout_s=connect_s)
+    return Call(
+        deployment=deployment,
+        path=built.path,
+        headers=(*headers, *built.headers),
+        body=built.body,
+        stream=request.stream,
+        connect_timeout_s=connect_s,
+    )
 
 
 async def _whole(rc: Rc, request: Request, response: UpstreamResponse, bound: Bound, raw: bool) -> str:
@@ -232,7 +250,9 @@ async def _not_a_stream(rc: Rc, response: UpstreamResponse, bound: Bound) -> Err
     body = await response.read(1_000_000)
     wrong = bound.codec.check(body)
     kind = _header(response, b"content-type").decode("latin-1") or "no content type"
-    return wrong or Error(kind="bad_gateway", code="upstream_error", message=f"The provider answered 200 {kind} where a stream was asked for.")
+    return wrong or Error(
+        kind="bad_gateway", code="upstream_error", message=f"The provider answered 200 {kind} where a stream was asked for."
+    )
 
 
 async def _refused(rc: Rc, response: UpstreamResponse, bound: Bound) -> Refused:
@@ -245,5 +265,3 @@ async def _refused(rc: Rc, response: UpstreamResponse, bound: Bound) -> Refused:
     headers = bound.wire.return_headers(response.headers)
     kind = _header(response, b"content-type")
     return Refused(error, response.status, [*([(b"content-type", kind)] if kind else []), *headers], body, bound.codec.name)
-
-

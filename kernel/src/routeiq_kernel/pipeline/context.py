@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
-CREDENTIALS = frozenset((b"authorization", b"x-api-key", b"x-litellm-api-key", b"x-goog-api-key", b"api-key", b"cookie", b"proxy-authorization", b"x-admin-api-key"))  # fmt: skip
+CREDENTIALS = frozenset({
+    b"authorization", b"x-api-key", b"x-litellm-api-key", b"x-goog-api-key", b"api-key", b"cookie", b"proxy-authorization",
+    b"x-admin-api-key",
+})  # fmt: skip
 
 
 class Stopped(RouteIQError):
@@ -34,7 +37,7 @@ class Stopped(RouteIQError):
 
 class Rc(RequestContext):
     __slots__ = (
-        "bound", "bytes_out", "codec", "dropped", "egress", "finish", "first_token_s", "gone", "graph", "http_status", "ingress",
+        "bound", "bytes_out", "codec", "detail", "dropped", "egress", "finish", "first_token_s", "gone", "graph", "http_status", "ingress",
         "losses", "outcome_error", "outcome_status", "record", "route_taken", "usage", "watch",
     )  # fmt: skip
 
@@ -62,6 +65,8 @@ class Rc(RequestContext):
         self.losses: tuple[str, ...] = ()
         self.dropped = self.bytes_out = self.http_status = 0
         self.outcome_status = ""
+        self.detail = ""
+        """What the log may know of a failed attempt and the client may not."""
         self.route_taken = "none"
         self.gone = False
         task = asyncio.current_task()
@@ -73,7 +78,9 @@ class Rc(RequestContext):
         self.headers = Headers((name, value) for name, value in raw if name not in CREDENTIALS)
         taken = {name.encode() for name in consumed}
         self.client_credentials = {
-            name.decode("latin-1"): Secret(value.decode("latin-1")) for name, value in raw if name in CREDENTIALS and name not in taken and name != b"cookie"
+            name.decode("latin-1"): Secret(value.decode("latin-1"))
+            for name, value in raw
+            if name in CREDENTIALS and name not in taken and name != b"cookie"
         }
 
     def leave(self) -> None:

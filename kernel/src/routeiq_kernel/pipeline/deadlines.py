@@ -40,4 +40,8 @@ class Deadlines:
 
 def timed_out(what: object) -> Error:
     kind = "draining" if what in ("draining", "reloaded") else "gateway_timeout"
-    return Error(kind=kind, code=f"{what}_timeout" if kind == "gateway_timeout" else str(what), message=MESSAGES.get(str(what), "The request took too long."))
+    return Error(
+        kind=kind,
+        code=f"{what}_timeout" if kind == "gateway_timeout" else str(what),
+        message=MESSAGES.get(str(what), "The request took too long."),
+    )

@@ -161,7 +161,9 @@ async def decoded(rc: Rc, response: UpstreamResponse, codec: Codec) -> Batches:
             try:
                 frames = framer.feed(data) if data else framer.close()
             except ValueError as error:
-                raise UpstreamError(Error(kind="bad_gateway", message=f"The provider sent an event that is too large: {error}."), "body") from None
+                raise UpstreamError(
+                    Error(kind="bad_gateway", message=f"The provider sent an event that is too large: {error}."), "body"
+                ) from None
             events = [event for frame in frames for event in decoder.feed(frame)]
             if not data:
                 events += decoder.close()

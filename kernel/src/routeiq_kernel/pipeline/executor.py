@@ -87,7 +87,9 @@ class Executor:
         if isinstance(event, BlockDelta):
             self.held_bytes += len(event.value)
             if self.held_bytes > self._rc.graph.settings.limits.max_response_bytes:
-                raise Stopped(Error(kind="bad_gateway", code="answer_too_large", message="The answer is larger than the gateway may hold back."))
+                raise Stopped(
+                    Error(kind="bad_gateway", code="answer_too_large", message="The answer is larger than the gateway may hold back.")
+                )
 
     async def _judge(self, key: Key) -> None:
         block = assemble(self._open.pop(key))

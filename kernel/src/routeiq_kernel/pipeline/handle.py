@@ -40,7 +40,11 @@ def check_head(rc: Rc, headers: Headers) -> None:
     """What the server's parser lets through and no client should send."""
     limits = rc.graph.settings.limits
     if len(headers.raw) > limits.max_headers:
-        raise Stopped(Error(kind="headers_too_large", code="too_many_headers", message=f"The request has more than {limits.max_headers} header fields."))
+        raise Stopped(
+            Error(
+                kind="headers_too_large", code="too_many_headers", message=f"The request has more than {limits.max_headers} header fields."
+            )
+        )
     length = headers.get("content-length")
     if length is not None:
         if "transfer-encoding" in headers:
@@ -64,7 +68,10 @@ async def _authenticate(rc: Rc, headers: Headers) -> None:
         raise Stopped(Error(kind="authentication", code=principal.code, message=principal.message), "denied")
     if principal is None:
         rc.keep_credentials(headers.raw, ())
-        raise Stopped(Error(kind="authentication", code="missing_api_key", message="No API key: send it as Authorization: Bearer or x-api-key."), "denied")
+        raise Stopped(
+            Error(kind="authentication", code="missing_api_key", message="No API key: send it as Authorization: Bearer or x-api-key."),
+            "denied",
+        )
     rc.principal = principal
     rc.keep_credentials(headers.raw, principal.consumed)
 

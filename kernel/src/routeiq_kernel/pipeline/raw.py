@@ -55,7 +55,10 @@ async def _pump(rc: Rc, response: UpstreamResponse, tap: Tap, deadlines: Deadlin
         try:
             frames = framer.feed(data) if data else framer.close()
         except ValueError as error:
-            raise after(committed, Error(kind="bad_gateway", code="upstream_error", message=f"The provider sent an event that is too large: {error}.")) from None
+            raise after(
+                committed,
+                Error(kind="bad_gateway", code="upstream_error", message=f"The provider sent an event that is too large: {error}."),
+            ) from None
         out = held
         for frame in frames:
             signal = feed(frame)

@@ -58,8 +58,9 @@ class Recorder:
         self._size += record.size
         self._queue.append(
             Transaction(
-                request_id=rc.request_id, started_time_s=record.started_time_s, format=rc.codec.name, operation=rc.operation, outcome=outcome,
-                request=record.request, upstream=tuple(record.upstream), client=tuple(record.client), truncated=record.truncated,
+                request_id=rc.request_id, started_time_s=record.started_time_s, format=rc.codec.name, operation=rc.operation,
+                outcome=outcome, request=record.request, upstream=tuple(record.upstream), client=tuple(record.client),
+                truncated=record.truncated,
             )
         )  # fmt: skip
         if not self._flushing:

@@ -77,7 +77,6 @@ async def open_control(path: Path, handle: Handler) -> asyncio.Server:
     """Raises what `bind` raises."""
     import asyncio
 
-
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from .link import failure, frame, read
 

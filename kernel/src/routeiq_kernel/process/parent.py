@@ -35,7 +35,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 Report = Callable[[Message], None]
 SHORT_LIFE_S = 5.0
 MAX_BACKOFF_S = 30.0
-KILL_AFTER_S = 10.0
+KILL_AFTER_S = 20.0
+"""Past the drain limit: last words of the streams, then the plugins' lifespans."""
 LAST_WORDS_S = 1.0
 
 
@@ -221,6 +222,7 @@ class Parent:
             if not self._reported:
                 self._reported = True
                 self._report(message)
+            log.info("worker ready", extra={"worker": member.pid, "hash": message["hash"]})
         else:
             return await self.answer(message)
         return {}

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def start_report(url: str, document: Document, settings: Settings, ready: dict[str, Any]) -> str:
-    """`ready` is what the first worker's gateway says of itself."""
+    """`ready` is what the first worker's gateway says of itself; `{url}` in an announcement stands for the gateway's URL."""
     names = [plugin["name"] for plugin in ready["plugins"]]
     models = ready["models"]
     workers = f"{settings.workers} worker{'s' if settings.workers > 1 else ''}"

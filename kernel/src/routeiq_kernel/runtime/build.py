@@ -91,9 +91,17 @@ def activate(graph: Graph) -> None:
         running.ctx.deployments = graph.deployments
 
 
-async def _plugin(name: str, chosen: Chosen, document: Document, settings: Settings, ready: Sequence[Running], previous: Graph | None, extra: Extra) -> Running:
+async def _plugin(
+    name: str, chosen: Chosen, document: Document, settings: Settings, ready: Sequence[Running], previous: Graph | None, extra: Extra
+) -> Running:
     mine = chosen.manifests[name]
     factory, config_class = (extra[name][1], getattr(extra[name][1], "Config", None)) if name in extra else load(mine)
+    extra_keys = () if config_class else sorted(document.section("plugins").get(name) or ())
+    if extra_keys:
+        problems = [
+            f"plugins.{name}.{key}: the plugin {name} has no settings ({document.where(f'plugins.{name}.{key}')})" for key in extra_keys
+        ]
+        raise ConfigError(*problems)
     config = plugin_config(document, name, config_class) if config_class else None
     old = next((each for each in previous.plugins if each.name == name), None) if previous else None
     if old is not None and old.manifest == mine and _same_services(old, ready):
@@ -131,12 +139,14 @@ def _assemble(document: Document, settings: Settings, chosen: Chosen, runnings: 
     surfaces = _surfaces([thing for _, thing in things["surfaces"]], settings.base_path, codecs, owner)
     if surfaces and not chains.authenticate and not settings.allow_anonymous:
         raise GraphError("no enabled plugin authenticates: enable auth_keys, or set kernel.allow_anonymous: true (development mode only)")
-    enabled = {running.name for running in runnings}
+    classes = [type(running.config) for running in runnings if running.config is not None]
     return Graph(
-        document, settings, document.hash, tuple(runnings), chains, codecs, providers, surfaces, Models([_bind(each, providers, codecs) for each in found]),
+        document, settings, document.hash, tuple(runnings), chains, codecs, providers, surfaces,
+        Models([_bind(each, providers, codecs) for each in found]),
         routes=tuple(thing for _, thing in things["routes"]), checks=tuple(thing for _, thing in things["health"]),
         middleware=tuple(thing for _, thing in things["middleware"]),
-        warnings=(*chosen.notes, *warnings(document, *used(type(running.config) for running in runnings if running.config is not None), enabled)), edges=tuple(chosen.order.edges), why=why_parsed(runnings), live=live,
+        warnings=(*chosen.notes, *warnings(document, *used(classes), {running.name for running in runnings})),
+        edges=tuple(chosen.order.edges), why=why_parsed(runnings), live=live,
     )  # fmt: skip
 
 
@@ -150,7 +160,8 @@ def _provide(running: Running) -> None:
         running.provided = dict(collect(cell, running.ctx))
     declared = set(running.manifest.provides)
     if declared != set(running.provided):
-        raise GraphError(f"plugin {running.name}: its manifest provides {sorted(map(str, declared))}, provide_services gave {sorted(map(str, running.provided))}")
+        given = sorted(map(str, running.provided))
+        raise GraphError(f"plugin {running.name}: its manifest provides {sorted(map(str, declared))}, provide_services gave {given}")
 
 
 def _collected(running: Running, what: str) -> list[Any]:
@@ -177,7 +188,9 @@ def split(model: str, params: Mapping[str, Any], providers: Mapping[str, Provide
         for name, provider in providers.items():
             if any(fnmatchcase(model, pattern) for pattern in provider.base_models):
                 return name, model
-    raise ConfigError(f"no enabled plugin provides {custom or (prefix if slash else model)!r}; known providers: {', '.join(sorted(providers)) or 'none'}")
+    raise ConfigError(
+        f"no enabled plugin provides {custom or (prefix if slash else model)!r}; known providers: {', '.join(sorted(providers)) or 'none'}"
+    )
 
 
 def _strategy(registered: Sequence[tuple[Running, Any]], wanted: str) -> list[Cell]:
@@ -201,7 +214,9 @@ def _bind(deployment: Deployment, providers: Mapping[str, Provider], codecs: Map
     return Bound(deployment, provider, provider.bind(deployment), codecs[wire_format])  # type: ignore[union-attr]
 
 
-def _surfaces(surfaces: Sequence[Surface], base: str, codecs: Mapping[str, Any], owner: Mapping[int, str]) -> dict[tuple[str, str], tuple[Surface, ...]]:
+def _surfaces(
+    surfaces: Sequence[Surface], base: str, codecs: Mapping[str, Any], owner: Mapping[int, str]
+) -> dict[tuple[str, str], tuple[Surface, ...]]:
     table: dict[tuple[str, str], tuple[Surface, ...]] = {}
     for surface in surfaces:
         if surface.format not in codecs:
@@ -222,5 +237,3 @@ def why_parsed(runnings: Sequence[Running]) -> dict[str, tuple[str, ...]]:
                     yield f"{running.name}.{hook}"
 
     return {"stream": tuple(forcing(True)), "whole": tuple(forcing(False))}
-
-

@@ -12,7 +12,23 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
-from routeiq_sdk import Call, ClientError, Deny, Deployment, Fail, Model, Next, Plan, Principal, Reject, Request, Response, Retry
+from routeiq_sdk import (
+    Call,
+    ClientError,
+    Deny,
+    Deployment,
+    Fail,
+    GraphError,
+    Model,
+    Next,
+    Plan,
+    Principal,
+    Reject,
+    Request,
+    Response,
+    Retry,
+    RouteIQError,
+)
 from routeiq_sdk.stream import Block, Event
 
 from ..pipeline.watchdog import Watch
@@ -187,9 +203,10 @@ def collect(cell: Cell, *args: Any) -> list[Any]:
     try:
         answer = cell.call(*args)
         return list(answer.items() if isinstance(answer, dict) else answer or ())
-    except Exception as error:
-        cell.failed(error, monotonic())
+    except RouteIQError:
         raise
+    except Exception as error:
+        raise GraphError(f"plugin {cell.plugin}, hook {cell.hook}: {type(error).__name__}: {error}") from error
 
 
 async def attempt_safely(cell: Cell, *args: Any) -> Any:
@@ -204,7 +221,10 @@ async def attempt_safely(cell: Cell, *args: Any) -> Any:
 def _overdue(cell: Cell, watch: Watch) -> None:
     """Cancelled inside a plugin: by the watchdog because of this very call, or by somebody else?"""
     if watch.fired is not cell:
-        raise
+        if watch.task.cancelling():
+            raise
+        cell.failed("it cancelled itself", watch.until)
+        return
     watch.disarm()
     cell.failed(f"no answer within {cell.timeout_s:g} s (hook_timeout_s in its manifest)", watch.until)
 

@@ -18,7 +18,10 @@ log = logging.getLogger("routeiq.plugins")
 class Cell:
     """Counters are plain attributes, written by the guard in line: a method call each would double the cost of a hook."""
 
-    __slots__ = ("call", "calls", "closed", "failures", "hook", "manifest", "misses", "plugin", "quarantinable", "seconds", "skip_until", "skipped", "timeout_s")  # fmt: skip
+    __slots__ = (
+        "call", "calls", "closed", "failures", "hook", "manifest", "misses", "plugin", "quarantinable", "seconds", "skip_until",
+        "skipped", "timeout_s",
+    )  # fmt: skip
 
     def __init__(self, manifest: Manifest, hook: str, kind: str, call: Callable[..., Any]) -> None:
         self.manifest, self.plugin, self.hook, self.call = manifest, manifest.name, hook, call
@@ -35,7 +38,9 @@ class Cell:
         self.misses += 1
         if self.quarantinable and self.misses >= QUARANTINE_AFTER:
             self.skip_until = now + QUARANTINE_S
-            log.warning("plugin %s, hook %s: %d failures in a row, quarantined for %.0f s", self.plugin, self.hook, self.misses, QUARANTINE_S)
+            log.warning(
+                "plugin %s, hook %s: %d failures in a row, quarantined for %.0f s", self.plugin, self.hook, self.misses, QUARANTINE_S
+            )
         log.error("%s", failure, exc_info=cause if isinstance(cause, BaseException) else None)
         if self.closed:
             raise failure from (cause if isinstance(cause, BaseException) else None)

@@ -112,5 +112,3 @@ class Running:
             return f"plugin {self.name}: lifespan did not end within {STOP_S:g} s"
         error = self._task.exception() if not self._task.cancelled() else None
         return f"plugin {self.name}: lifespan failed while it was left: {type(error).__name__}: {error}" if error else None
-
-

@@ -49,7 +49,11 @@ def admin_routes(gateway: Gateway) -> list[tuple[str, str, Handler]]:
 async def _asked(gateway: Gateway, request: Request, op: str) -> Response:
     request_id = request.scope["routeiq.request_id"]
     if gateway.parent is None:
-        return _json(gateway.status()) if op == "status" else problem(501, "no_parent", "This gateway runs without a parent process.", request_id)
+        return (
+            _json(gateway.status())
+            if op == "status"
+            else problem(501, "no_parent", "This gateway runs without a parent process.", request_id)
+        )
     answer = await gateway.parent(op, {})
     if answer.get("ok", True):
         return _json(answer)
@@ -61,5 +65,13 @@ def _json(value: Any) -> Response:
 
 
 def problem(status: int, code: str, detail: str, request_id: str, **more: Any) -> Response:
-    body = {"type": "about:blank", "title": code.replace("_", " "), "status": status, "code": code, "detail": detail, "request_id": request_id, **more}
+    body = {
+        "type": "about:blank",
+        "title": code.replace("_", " "),
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "request_id": request_id,
+        **more,
+    }
     return Response(msgspec.json.encode(body), status, media_type="application/problem+json")

@@ -85,7 +85,9 @@ class Gateway:
             scope["routeiq.request_id"] = request_id
             await self._cold(scope, receive, send)
 
-    async def _request(self, surface: Surface, scope: dict[str, Any], receive: Receive, send: Send, headers: Headers, request_id: str) -> None:
+    async def _request(
+        self, surface: Surface, scope: dict[str, Any], receive: Receive, send: Send, headers: Headers, request_id: str
+    ) -> None:
         graph = self.graph
         rc = Rc(graph, surface, graph.codecs[surface.format], scope, request_id)
         rc.ingress, rc.egress = Ingress(rc, receive), Egress(rc, send)
@@ -184,7 +186,8 @@ class Gateway:
         graph = self.graph
         return {
             "hash": graph.hash, "draining": self.draining, "in_flight": len(graph.live.requests), "models": list(graph.models.names),
-            "plugins": [describe(running) for running in graph.plugins], "why_parsed": {what: list(names) for what, names in graph.why.items()},
+            "plugins": [describe(running) for running in graph.plugins],
+            "why_parsed": {what: list(names) for what, names in graph.why.items()},
             "hooks": [cell.snapshot(now) for running in graph.plugins for cell in running.cells.values()],
             "announcements": [line for running in graph.plugins for line in running.ctx.announced], "warnings": list(graph.warnings),
             "edges": [[edge.before, edge.after, edge.reason] for edge in graph.edges],
@@ -196,8 +199,14 @@ def describe(running: Running) -> dict[str, Any]:
     return {
         "name": mine.name, "version": running.found.version, "distribution": running.found.dist, "summary": mine.summary,
         "hooks": sorted(running.cells), "on_failure": mine.on_failure.value, "provides": [str(key) for key in mine.provides],
-        "requires": [str(key) for key in mine.requires], "capabilities": sorted(each.value for each in mine.capabilities), "mutates": list(mine.mutates),
+        "requires": [str(key) for key in mine.requires], "capabilities": sorted(each.value for each in mine.capabilities),
+        "mutates": list(mine.mutates),
     }  # fmt: skip
+
+
+CORS_HEADERS = (
+    "authorization", "content-type", "x-api-key", "x-litellm-api-key", "anthropic-version", "anthropic-beta", "x-request-id",
+)  # fmt: skip
 
 
 def layered(app: Any, graph: Graph) -> Any:
@@ -207,7 +216,7 @@ def layered(app: Any, graph: Graph) -> Any:
     if cors.origins:
         app = CORSMiddleware(
             app, allow_origins=cors.origins, allow_methods=("GET", "POST", "HEAD", "DELETE"), allow_credentials=cors.credentials,
-            allow_headers=(*cors.headers, "authorization", "content-type", "x-api-key", "x-litellm-api-key", "anthropic-version", "anthropic-beta", "x-request-id"),
+            allow_headers=(*cors.headers, *CORS_HEADERS),
             expose_headers=("x-request-id", "retry-after"),
         )  # fmt: skip
     return app
@@ -225,7 +234,9 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             return
 
 
-OVER_CAPACITY = Error(kind="over_capacity", code="over_capacity", message="The gateway is at its limit of concurrent requests.", retry_after_s=1.0)
+OVER_CAPACITY = Error(
+    kind="over_capacity", code="over_capacity", message="The gateway is at its limit of concurrent requests.", retry_after_s=1.0
+)
 DRAINING = Error(kind="draining", code="draining", message="The gateway is shutting down.", retry_after_s=1.0)
 HTTP2 = Error(kind="version", code="http_version", message="HTTP/2 is not served here: use HTTP/1.1.")
 BAD_HOST = Error(kind="invalid_request", code="invalid_host", message="The Host header is not a host name.")

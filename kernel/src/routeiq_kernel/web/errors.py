@@ -77,7 +77,8 @@ async def respond(rc: Rc, error: Error, refused: Refused | None = None) -> None:
         await egress.whole(refused.status, refused.headers, refused.body)
         return
     status, headers, body = rc.codec.build_error(error, rc.request_id)
-    extra = [(name, value) for name, value in (refused.headers if refused else ()) if name != b"content-type"]
+    known = {name for name, _ in headers}
+    extra = [(name, value) for name, value in (refused.headers if refused else ()) if name not in known]
     if error.retry_after_s is not None and not any(name == b"retry-after" for name, _ in (*headers, *extra)):
         extra.append((b"retry-after", b"%d" % max(0, -(-error.retry_after_s // 1))))
     await egress.whole(status, [*headers, *extra], body)

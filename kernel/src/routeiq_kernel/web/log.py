@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 from time import gmtime, monotonic, strftime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..pipeline.context import Rc
+if TYPE_CHECKING:
+    from ..pipeline.context import Rc
 
 request_log = logging.getLogger("routeiq.request")
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -40,16 +41,15 @@ def set_up(level: str, format: str) -> None:
 
 
 def log_request(rc: Rc) -> None:
-    """One line at the end of a request: failures always, others when the level is debug."""
+    """One line at the end of a request: complete ones at level debug, what the client caused at info, the rest at warning."""
     status = rc.outcome_status
-    fine = status == "complete" or (rc.http_status < 500 and status in ("cancelled", "denied"))
-    level = logging.DEBUG if fine else logging.WARNING
+    level = logging.DEBUG if status == "complete" else logging.INFO if rc.http_status < 500 else logging.WARNING
     if not request_log.isEnabledFor(level):
         return
     error = rc.outcome_error
     request_log.log(level, "%s %s", rc.surface.method, rc.surface.path, extra={
         "request_id": rc.request_id, "outcome": status, "status": rc.http_status, "kind": error.kind if error else None,
-        "code": error.code if error else None, "model": rc.request.model if rc.request else None,
+        "code": error.code if error else None, "detail": rc.detail or None, "model": rc.request.model if rc.request else None,
         "deployment": rc.bound.deployment.id if rc.bound else None, "attempts": len(rc.attempts), "path": rc.route_taken,
         "principal": rc.principal.id if rc.principal else None, "duration_ms": round((monotonic() - rc.started_s) * 1000, 1),
     })  # fmt: skip

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -38,6 +37,7 @@ UPSTREAM_STREAM = (
     CHUNK + b' "choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n',
     CHUNK + b'"choices":[{"index":0,"delta":{"content":"Hi \\u00e9"}}],"odd":1.50}\r\n\r\n',
     CHUNK + b'"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n',
+    CHUNK + b'"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}\n\n',
     b"data: [DONE]\n\n",
 )
 UPSTREAM_WHOLE = (
@@ -65,6 +65,8 @@ class PluginContract:
     """The section `plugins.<plugin>`."""
     settings: ClassVar[Mapping[str, Any]] = {}
     """The rest of the configuration file."""
+    models: ClassVar[Sequence[Mapping[str, Any]]] = ()
+    """Entries of `model_list` beside the provider that plays a script."""
     readme: ClassVar[Path | None] = None
     """Default: the README in the distribution's metadata."""
     path: ClassVar[str] = "/v1/chat/completions"
@@ -79,7 +81,8 @@ class PluginContract:
         )
 
     def test_unknown_config_is_refused(self) -> None:
-        with pytest.raises((ConfigError, GraphError), match="no_such_field") as caught:
+        word = "no_such_field" if self._manifest().config else f"plugins.{self.plugin}"
+        with pytest.raises((ConfigError, GraphError), match=word) as caught:
             self._run(self._open_once({"no_such_field": 1}))
         assert self.plugin in str(caught.value), "the error does not name the plugin"
 
@@ -123,6 +126,7 @@ class PluginContract:
         self, extra: Mapping[str, Any] | None = None, document: Mapping[str, Any] | None = None, base_url: str = "http://127.0.0.1:9"
     ) -> AsyncIterator[tuple[Gateway, _Watcher]]:
         models = [
+            *self.models,
             {"model_name": "m", "litellm_params": {"model": "contract_model/m"}},
             {"model_name": "wire", "litellm_params": {"model": "openai/x", "api_base": f"{base_url}/v1", "api_key": "sk-upstream"}},
         ]
@@ -235,10 +239,8 @@ class PluginContract:
     async def _bytes(self) -> None:
         async with FakeHttp(_upstream) as upstream, self._gateway(base_url=upstream.url) as (gateway, _):
             for stream in (False, True):
-                body = (
-                    b'{ "model":"wire", "messages" : [{"role":"user","content":"Hi \\u00e9"}],"odd":1.50,"stream":%s}'
-                    % json.dumps(stream).encode()
-                )
+                more = b'true,"stream_options":{"include_usage":true}' if stream else b"false"
+                body = b'{ "model":"wire", "messages" : [{"role":"user","content":"Hi \\u00e9"}],"odd":1.50,"stream":%b}' % more
                 headers = {"content-type": "application/json", **self.headers}
                 answer = await gateway.client.post("/v1/chat/completions", content=body, headers=headers)
                 assert answer.status_code == 200, answer.text

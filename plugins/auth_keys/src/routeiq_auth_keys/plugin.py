@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from hmac import compare_digest
+from secrets import token_bytes
 
 from attrs import frozen
 from routeiq_sdk import ConfigError, PluginContext, Principal, Reject, Secret, hookimpl, setting
@@ -17,7 +18,7 @@ from routeiq_sdk.wire import Headers
 from .keyfile import load_or_create
 
 OWN, BEARER, API_KEY = b"x-litellm-api-key", b"authorization", b"x-api-key"
-CREDENTIALS = frozenset((OWN, BEARER, API_KEY, b"api-key", b"x-goog-api-key"))
+CREDENTIALS = {name: name.decode() for name in (OWN, BEARER, API_KEY, b"api-key", b"x-goog-api-key")}
 WHERE = "set general_settings.master_key or LITELLM_MASTER_KEY"
 FIRST_REQUEST = (
     "curl {url}/v1/chat/completions -H 'Authorization: Bearer %s' -H 'content-type: application/json' "
@@ -38,12 +39,14 @@ class Config:
 
 class AuthKeys:
     def __init__(self, config: Config) -> None:
-        self._key = config.master_key.reveal().encode() if config.master_key else b""
+        self._configured = config.master_key is not None
+        self._key = config.master_key.reveal().encode() if config.master_key else token_bytes(32)
+        """Never empty, so that an empty credential equals no key."""
 
     @hookimpl
     @asynccontextmanager
     async def lifespan(self, ctx: PluginContext) -> AsyncIterator[None]:
-        if not self._key:
+        if not self._configured:
             if ctx.mode == "production":
                 raise ConfigError(f"auth_keys: production mode needs a master key; {WHERE}")
             key = load_or_create(ctx.state_dir / "master_key")
@@ -57,20 +60,16 @@ class AuthKeys:
         for name, value in headers.raw:
             if name in CREDENTIALS:
                 if name in found:
-                    return Reject(f"The header {name.decode()} was sent more than once.")
+                    return Reject(f"The header {CREDENTIALS[name]} was sent more than once.")
                 found[name] = value
         return self._judge(found) if found else None
 
     def _judge(self, found: dict[bytes, bytes]) -> Principal | Reject | None:
-        holding = tuple([name.decode() for name, value in found.items() if self._is_key(_credential(name, value))])
-        own = found.get(OWN)
-        if own is None and not (API_KEY in found or _has_bearer(found)):
-            return None
-        deciding = ("x-litellm-api-key",) if own is not None else ("authorization", "x-api-key")
-        return Principal(id="master", kind="master", consumed=holding) if any(name in holding for name in deciding) else Reject()
-
-    def _is_key(self, credential: bytes) -> bool:
-        return bool(self._key) and compare_digest(credential, self._key)
+        key = self._key
+        holding = [name for name, value in found.items() if compare_digest(_credential(name, value), key)]
+        if OWN in holding if OWN in found else BEARER in holding or API_KEY in holding:
+            return Principal(id="master", kind="master", consumed=tuple([CREDENTIALS[name] for name in holding]))
+        return Reject() if OWN in found or API_KEY in found or _has_bearer(found) else None
 
 
 def _credential(name: bytes, value: bytes) -> bytes:

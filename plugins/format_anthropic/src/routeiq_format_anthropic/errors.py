@@ -120,7 +120,7 @@ def status_of(error: Error) -> int:
     """This format's status of the kind: an overloaded provider is 529 here, the gateway's own limits stay 503."""
     if error.kind == "overloaded":
         return 529
-    return ERROR_STATUS.get(error.kind, error.http_status)
+    return error.http_status if error.kind == "denied" else ERROR_STATUS.get(error.kind, error.http_status)
 
 
 def in_stream(error: Error, request_id: str) -> bytes:

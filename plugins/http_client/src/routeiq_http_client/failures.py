@@ -1,4 +1,5 @@
-"""What went wrong with a connection → `UpstreamError`. Messages name host and port, never path, query or headers."""
+"""What went wrong with a connection → `UpstreamError`. The client reads of "the provider"; `detail`, for the log, names host and
+port. Neither holds path, query or headers."""
 
 from __future__ import annotations
 
@@ -6,7 +7,6 @@ import os
 import ssl
 
 from aiohttp import (
-    ClientConnectionResetError,
     ClientConnectorDNSError,
     ClientConnectorError,
     ClientHttpProxyError,
@@ -24,42 +24,46 @@ from routeiq_sdk.stream import Error
 def failed(error: Exception, place: str, connect_timeout_s: float | None) -> UpstreamError:
     """The failure of a request that has no answer yet."""
     if isinstance(error, TimeoutError):
-        return _error(f"could not connect to {place} within {connect_timeout_s:g} s", "connect", "gateway_timeout")
+        return _error(place, f"could not connect to {{}} within {connect_timeout_s:g} s", "connect", "gateway_timeout")
     if isinstance(error, ClientHttpProxyError):
-        return _error(f"could not connect to {place}: the proxy answered {error.status}", "connect")
+        return _error(place, f"could not connect to {{}}: the proxy answered {error.status}", "connect")
     if isinstance(error, ClientProxyConnectionError):
-        return _error(f"could not connect to {place}: the proxy is not reachable ({_reason(error.os_error)})", "connect")
+        return _error(place, f"could not connect to {{}}: the proxy is not reachable ({_reason(error.os_error)})", "connect")
     if isinstance(error, ClientConnectorDNSError):
-        return _error(f"could not connect to {place}: the name cannot be resolved", "connect")
+        return _error(place, "could not connect to {}: the name cannot be resolved", "connect")
     if isinstance(error, ClientSSLError):
-        return _error(f"could not connect to {place}: {_tls_reason(error)}", "connect")
+        return _error(place, f"could not connect to {{}}: {_tls_reason(error)}", "connect")
     if isinstance(error, ClientConnectorError):
-        return _error(f"could not connect to {place}: {_reason(error.os_error)}", "connect")
+        return _error(place, f"could not connect to {{}}: {_reason(error.os_error)}", "connect")
     if isinstance(error, ClientResponseError):
-        return _error(f"{place} sent something that is no HTTP answer", "headers")
+        return _error(place, "{} sent something that is no HTTP answer", "headers")
     if isinstance(error, InvalidURL | ValueError):
-        return _error(f"a request to {place} cannot be written: its address or a header holds characters that are not allowed", "send")
-    if isinstance(error, ClientConnectionResetError) or "write" in str(getattr(error, "strerror", "")):
-        return _error(f"{place} closed the connection before it had the whole request", "send")
+        return _error(place, "a request to {} cannot be written: its address or a header holds characters that are not allowed", "send")
+    if isinstance(error, ConnectionResetError) or "write" in str(getattr(error, "strerror", "")):
+        return _error(place, "{} closed the connection before it had the whole request", "send")
     if isinstance(error, ClientOSError) and not isinstance(error, ServerConnectionError):
-        return _error(f"the connection to {place} broke before an answer came: {_reason(error)}", "headers")
-    return _error(f"{place} closed the connection before it answered", "headers")
+        return _error(place, f"the connection to {{}} broke before an answer came: {_reason(error)}", "headers")
+    return _error(place, "{} closed the connection before it answered", "headers")
 
 
 def closed(place: str) -> UpstreamError:
-    return _error(f"could not connect to {place}: the plugin http_client is not running", "connect")
+    return _error(place, "could not connect to {}: the plugin http_client is not running", "connect")
 
 
 def broken(place: str) -> UpstreamError:
-    return _error(f"the connection to {place} broke inside its answer", "body")
+    return _error(place, "the connection to {} broke inside its answer", "body")
 
 
 def too_large(place: str, limit_bytes: int) -> UpstreamError:
-    return _error(f"the answer of {place} is larger than {limit_bytes} bytes", "body")
+    return _error(place, f"the answer of {{}} is larger than {limit_bytes} bytes", "body")
 
 
-def _error(message: str, phase: str, kind: str = "bad_gateway") -> UpstreamError:
-    return UpstreamError(Error(kind=kind, message=message), phase)
+def _error(place: str, text: str, phase: str, kind: str = "bad_gateway") -> UpstreamError:
+    """`text` holds {} where the place goes."""
+    message = text.replace("{}", "the provider")
+    return UpstreamError(
+        Error(kind=kind, code="upstream_error", message=message[0].upper() + message[1:]), phase, text.replace("{}", place)
+    )
 
 
 def _reason(error: OSError) -> str:

@@ -32,10 +32,12 @@ class Target:
     fixed: Pairs
     defaults: Pairs
     reserved: frozenset[str]
+    query: frozenset[str]
 
     def url(self, path: str, query: str = "") -> str:
         url = self.root + (path[3:] if self.cut and path.startswith("/v1/") else path)
-        return f"{url}?{query}" if query else url
+        kept = query and "&".join(pair for pair in query.split("&") if pair.partition("=")[0] in self.query)
+        return f"{url}?{kept}" if kept else url
 
     def headers(self, given: Pairs) -> list[tuple[str, str]]:
         kept = [pair for pair in given if pair[0] not in self.reserved]
@@ -58,7 +60,7 @@ def bind(row: Row, deployment: Deployment) -> Target:
         raise ConfigError(*(f"deployment {deployment.group!r} ({row.name}/{deployment.model}): {problem}" for problem in problems))
     fixed = ({family.key_header: family.key_prefix + key} if key else {}) | extra
     defaults = tuple(pair for pair in family.defaults if pair[0] not in fixed)
-    return Target(root, cut, tuple(fixed.items()), defaults, frozenset(fixed))
+    return Target(root, cut, tuple(fixed.items()), defaults, frozenset(fixed), family.query)
 
 
 def _extra(deployment: Deployment, problems: list[str]) -> dict[str, str]:

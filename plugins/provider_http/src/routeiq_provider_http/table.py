@@ -27,6 +27,8 @@ class Family:
     forwarded: frozenset[bytes]
     endpoint: str
     """How an api_base may end that names the endpoint itself."""
+    query: frozenset[str] = frozenset()
+    """Names of query parameters that pass; a client's query string may hold keys."""
 
 
 OPENAI_MODELS = ("gpt-*", "chatgpt-*", "o1*", "o3*", "o4*", "ft:gpt-*", "text-embedding-*")
@@ -56,7 +58,12 @@ TRACING = frozenset((b"traceparent", b"tracestate", b"idempotency-key"))
 FAMILIES = {
     "openai": Family("authorization", "Bearer ", COMMON, TRACING | {b"openai-beta", b"x-client-request-id"}, "/chat/completions"),
     "anthropic": Family(
-        "x-api-key", "", (*COMMON, ("anthropic-version", "2023-06-01")), TRACING | {b"anthropic-version", b"anthropic-beta"}, "/messages"
+        "x-api-key",
+        "",
+        (*COMMON, ("anthropic-version", "2023-06-01")),
+        TRACING | {b"anthropic-version", b"anthropic-beta"},
+        "/messages",
+        frozenset(("beta",)),
     ),
 }
 
