@@ -8,15 +8,15 @@ import tokenize
 
 from .tree import ROOT, Source, everything, files, members, shipped
 
-BUDGET_LINES = 4_400
-"""Lines of code of the kernel and of the SDK that plugins import; its test kit and templates are apart."""
+BUDGET_LINES = {"routeiq-plugin-sdk": 2_000, "routeiq-kernel": 5_400}
+"""Lines of code; the kernel's with its command line (600), the SDK's without its test kit and templates. Lower them when they allow it."""
 FILE_LINES, FUNCTION_LINES = 400, 60
 NOT_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER}
 
 
 def test_kernel_and_sdk_keep_their_budget() -> None:
     counted = {member.name: sum(_code_lines(source) for source in member.sources if _runs(source)) for member in members()[:2]}
-    assert sum(counted.values()) <= BUDGET_LINES, counted
+    assert [name for name, lines in counted.items() if lines > BUDGET_LINES[name]] == [], counted
 
 
 def test_no_file_is_longer_than_400_lines() -> None:

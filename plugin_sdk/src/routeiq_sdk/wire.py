@@ -131,7 +131,8 @@ def members(body: bytes) -> dict[str, tuple[int, int]]:
     """Span of each top-level member's value in a JSON object. Raises `ClientError` (400) with the place for anything that is
     not UTF-8 JSON, not an object, nested too deep, or names a member twice."""
     try:
-        body.decode("utf-8")
+        if not body.isascii():
+            body.decode("utf-8")
         values = _raw_object.decode(body)
     except UnicodeDecodeError as error:
         raise ClientError(f"The request body is not valid UTF-8 (byte {error.start}).") from None

@@ -93,8 +93,7 @@ class _Pump:
 
     async def _batch(self, events: Sequence[Event]) -> bool:
         """True when the answer is complete."""
-        note_usage(self.rc, events)
-        error = next((event for event in events if isinstance(event, Error)), None)
+        error = note(self.rc, events)
         if error is not None and not self.committed:
             raise UpstreamError(error, "body")
         events = await self.executor.feed(events)
@@ -126,21 +125,29 @@ def commits(event: Event) -> bool:
 
 async def whole_events(rc: Rc, events: Sequence[Event]) -> Sequence[Event]:
     """The policies of a whole answer. Raises `UpstreamError` when the answer is an error or was cut."""
-    note_usage(rc, events)
+    error = note(rc, events)
+    if error is not None:
+        raise UpstreamError(error, "body")
     last = events[-1] if events else None
-    if isinstance(last, Error):
-        raise UpstreamError(last, "body")
     if not isinstance(last, MessageEnd):
         raise UpstreamError(cut(), "body")
     return await Executor(rc, rc.watch, whole=True).feed(events)
 
 
-def note_usage(rc: Rc, events: Sequence[Event]) -> None:
+def note(rc: Rc, events: Sequence[Event]) -> Error | None:
+    """Keep usage and stop reason for the outcome; returns the error that ends the answer, if there is one."""
     for event in events:
-        if isinstance(event, Usage):
-            rc.usage = event.parts.over(rc.usage) if rc.usage else event.parts
-        elif isinstance(event, Stop):
-            rc.finish = event.reason
+        kind = type(event)
+        if kind is BlockDelta:
+            continue
+        if kind is Usage:
+            parts = event.parts  # type: ignore[attr-defined]
+            rc.usage = parts.over(rc.usage) if rc.usage else parts
+        elif kind is Stop:
+            rc.finish = event.reason  # type: ignore[attr-defined]
+        elif kind is Error:
+            return event  # type: ignore[return-value]
+    return None
 
 
 async def decoded(rc: Rc, response: UpstreamResponse, codec: Codec) -> Batches:

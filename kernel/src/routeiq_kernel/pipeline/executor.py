@@ -21,7 +21,20 @@ Key = tuple[int, int]
 
 
 class Executor:
-    __slots__ = ("_answer", "_event_cells", "_held", "_open", "_order", "_rc", "_responders", "_watch", "_watchers", "held_bytes", "judges")
+    __slots__ = (
+        "_answer",
+        "_edited",
+        "_event_cells",
+        "_held",
+        "_open",
+        "_order",
+        "_rc",
+        "_responders",
+        "_watch",
+        "_watchers",
+        "held_bytes",
+        "judges",
+    )
 
     def __init__(self, rc: Rc, watch: Watch, whole: bool) -> None:
         chains = rc.graph.chains
@@ -34,6 +47,8 @@ class Executor:
         self._open: dict[Key, list[Event]] = {}
         self._answer: list[Event] = []
         self._order = Order()
+        self._edited = False
+        """Until the first edit the decoder's own order and stop reasons hold."""
         self.held_bytes = 0
 
     async def feed(self, events: Sequence[Event]) -> Sequence[Event]:
@@ -44,7 +59,12 @@ class Executor:
             events = await self._blocks(events)
         if self._responders and events:
             events = await self._whole(events)
-        return self._order.tidy(events)
+        if self._edited:
+            return self._order.tidy(events)
+        for event in events:
+            if type(event) is BlockStart:
+                self._order.open(event)
+        return events
 
     def _each(self, events: Sequence[Event]) -> Sequence[Event]:
         cells, rc = self._event_cells, self._rc
@@ -60,7 +80,10 @@ class Executor:
             if out is None:
                 out = list(events[:place])
             out.extend((answer,) if isinstance(answer, Event) else answer)
-        return events if out is None else out
+        if out is None:
+            return events
+        self._edited = True
+        return out
 
     async def _blocks(self, events: Sequence[Event]) -> Sequence[Event]:
         out: list[Event] = []
@@ -70,6 +93,7 @@ class Executor:
                 if isinstance(event, BlockStart):
                     self._open[key] = []
                 if key not in self._open:
+                    self._edited = True
                     continue  # a plugin dropped the start of this block
                 self._open[key].append(event)
             if self.judges:
@@ -103,6 +127,7 @@ class Executor:
         if len(answer) == 1 and answer[0] is block:
             self._held = [(None if held == key else held, event) for held, event in self._held]
             return
+        self._edited = True
         place = next(at for at, (held, _) in enumerate(self._held) if held == key)
         made: list[tuple[Key | None, Event]] = [
             (None, event) for number, each in enumerate(answer) for event in disassemble(each, key[0], NEW_BLOCK - number)
@@ -146,6 +171,7 @@ class Executor:
             raise denied(after)
         if after is before:
             return events
+        self._edited = True
         made = [event for number, block in enumerate(after.blocks) for event in disassemble(block, choice, NEW_BLOCK - number)]
         return _swapped(events, choice, made, after.stop)
 
@@ -198,16 +224,20 @@ class Order:
                 return None  # its start was dropped
             return event if place == event.index else replace(event, index=place)  # type: ignore[attr-defined]
         if kind is BlockStart:
-            place = self._next.get(event.choice, 0)
-            self._next[event.choice] = place + 1
-            self._places[event.choice, event.index] = place  # type: ignore[attr-defined]
-            block = event.block  # type: ignore[attr-defined]
-            if isinstance(block, ToolCall) and block.owner == "client":
-                self._calls.add(event.choice)
+            place = self.open(event)  # type: ignore[arg-type]
             return event if place == event.index else replace(event, index=place)  # type: ignore[attr-defined]
         if kind is Stop:
             return self._stop(event)  # type: ignore[arg-type]
         return event
+
+    def open(self, event: BlockStart) -> int:
+        """The index that this block gets."""
+        place = self._next.get(event.choice, 0)
+        self._next[event.choice] = place + 1
+        self._places[event.choice, event.index] = place
+        if isinstance(event.block, ToolCall) and event.block.owner == "client":
+            self._calls.add(event.choice)
+        return place
 
     def _stop(self, event: Stop) -> Stop:
         called = event.choice in self._calls

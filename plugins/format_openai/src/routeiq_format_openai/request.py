@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 from routeiq_sdk.errors import ClientError
 from routeiq_sdk.request import Content, Message, OutputOptions, ReasoningOptions, Request, Sampling, ToolChoice
-from routeiq_sdk.wire import loads, members, mend
+from routeiq_sdk.wire import loads, members, mend, patch
 
 from .chunks import NAME, asks_usage, raw_members
 from .parts import is_set, items, parse_message, parse_tool
@@ -60,29 +60,23 @@ class Envelope(Struct, gc=False):
     service_tier: str | None = None
 
 
-class LargeMessage(EnvelopeMessage, gc=False):
-    content: Raw = Raw(b"null")
-
-
-class LargeEnvelope(Envelope, gc=False):
-    """Skips message contents instead of building them: half of the cost of a megabyte. Their types are the provider's to check."""
-
-    messages: list[LargeMessage]  # type: ignore[assignment]
-
-
-LARGE_BYTES = 64 * 1024
+LIST = ord("[")
+LARGE_BYTES = 256 * 1024
+"""The messages of a larger body are scanned once, for their syntax; their types are the provider's to check."""
 _envelope = msgspec.json.Decoder(Envelope)
-_large_envelope = msgspec.json.Decoder(LargeEnvelope)
 
 
 def parse_request(body: bytes, operation: str) -> Request:
     spans = members(body)
+    checked = body
+    if len(body) >= LARGE_BYTES and "messages" in spans and body[spans["messages"][0]] == LIST:
+        checked = patch(body, spans, {"messages": b"[]"})
     try:
-        envelope = (_envelope if len(body) < LARGE_BYTES else _large_envelope).decode(body)
+        envelope = _envelope.decode(checked)
     except msgspec.ValidationError as error:
         raise type_error(error) from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        envelope = _lenient(body)
+        envelope = _lenient(checked)
     return Request(
         format=NAME, model=envelope.model, stream=envelope.stream is True, body=body, parse=parse, operation=operation, members=spans
     )
