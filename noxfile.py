@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import nox
@@ -48,7 +49,21 @@ def types(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def imports(session: nox.Session) -> None:
     """import-linter: who may import whom."""
-    session.run(str(Path(sys.executable).with_name("lint-imports")), external=True)
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    contracts = {f"importlinter:contract:{number}": contract for number, contract in enumerate(rules.pop("contracts"))}
+    with tempfile.NamedTemporaryFile("w", suffix=".ini") as file:
+        for section, options in {"importlinter": rules, **contracts}.items():
+            lines = [f"{name} = {_ini(value)}" for name, value in options.items()]
+            file.write("\n".join([f"[{section}]", *lines, ""]) + "\n")
+        file.flush()
+        session.run(str(Path(sys.executable).with_name("lint-imports")), "--config", file.name, external=True)
+
+
+def _ini(value: object) -> str:
+    if not isinstance(value, list):
+        return str(value)
+    plugins = [f"routeiq_{path.parent.name}" for path in sorted(ROOT.glob("plugins/*/pyproject.toml")) if path.parent.name != "standard"]
+    return "".join(f"\n    {name}" for item in value for name in (plugins if item == "<plugins>" else [item]))
 
 
 @nox.session(venv_backend="none")
@@ -60,14 +75,14 @@ def tests(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def contract(session: nox.Session) -> None:
     """The contract kit on every first-party plugin."""
-    python(session, "-m", "pytest", "tests/contract", *session.posargs)
+    python(session, "-m", "pytest", *ROOT.glob("plugins/*/tests/test_contract.py"), *session.posargs)
 
 
 @nox.session
 def lowest(session: nox.Session) -> None:
     """The tests with the oldest versions that the members' metadata allow."""
     session.install("--resolution", "lowest-direct", *_editable("plugin_sdk[testing]", "kernel[uvicorn]"), "-r", "tests/lowest.txt")
-    session.run("python", "-m", "pytest", "tests/kernel", "tests/sdk", "tests/conformance", "tests/contract", "plugins", *session.posargs)
+    session.run("python", "-m", "pytest", "tests/kernel", "tests/sdk", "tests/conformance", "plugins", *session.posargs)
 
 
 @nox.session(venv_backend="none")

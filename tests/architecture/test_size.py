@@ -88,3 +88,8 @@ def _code_lines(source: Source) -> int:
             lines |= set(range(token.start[0], token.end[0] + 1))
         fresh = False
     return len(lines)
+
+
+def test_every_plugin_runs_the_contract_kit() -> None:
+    folders = [path.parent for path in ROOT.glob("plugins/*/pyproject.toml") if path.parent.name != "standard"]
+    assert [folder.name for folder in folders if not (folder / "tests" / "test_contract.py").is_file()] == []
