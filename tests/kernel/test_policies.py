@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from routeiq_sdk import Capability, Deny, Hold, Manifest, RequestContext, Response, hookimpl
+from routeiq_sdk import Capability, ClientError, Deny, Hold, Manifest, RequestContext, Response, hookimpl
 from routeiq_sdk.stream import Block, BlockDelta, BlockStart, BlockStop, Event, MessageEnd, MessageStart, Stop, Text, ToolCall, replace
 from routeiq_sdk.testing.builders import answer
 from routeiq_sdk.testing.fakes import FakeProvider, Recorder
@@ -190,3 +190,26 @@ async def test_a_stream_hook_that_raises_closed_ends_the_stream_with_an_error_th
     assert "plugin_failure" in reply.text
     assert "[DONE]" not in reply.text
     assert recorder.outcomes[0][1].status == "error"
+
+
+async def test_a_codec_that_fails_ends_the_stream_instead_of_hanging_it() -> None:
+    class Impossible:
+        @hookimpl
+        def on_stream_event(self, event: Event) -> Event | None:
+            return replace(event, value=5) if isinstance(event, BlockDelta) and event.value == "two" else None
+
+    reply, recorder = await ask([plugin("impossible", Impossible())], answer("one ", "two"))
+    assert "[DONE]" not in reply.text
+    assert "internal_error" in reply.text
+    assert recorder.outcomes[0][1].status == "error"
+
+
+async def test_a_client_error_raised_inside_a_stream_reaches_the_client() -> None:
+    class Picky:
+        @hookimpl
+        async def on_block(self, block: Block) -> None:
+            raise ClientError("This question has no answer.", param="messages")
+
+    reply, _ = await ask([plugin("picky", Picky())], answer("one ", "two"))
+    assert reply.status_code == 400
+    assert reply.json()["error"]["message"] == "This question has no answer."

@@ -119,6 +119,10 @@ async def _attempt(rc: Rc, request: Request, bound: Bound, number: int, begun: f
         raise
     except CancelledError:
         fired = rc.watch.fired
+        if fired is not None and rc.egress.ended:
+            outcome = "complete"  # the client has it all; only the provider's last bytes were awaited
+            rc.watch.disarm()
+            return outcome
         if fired not in MESSAGES:
             outcome = "cancelled"
             raise

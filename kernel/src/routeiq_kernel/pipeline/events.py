@@ -19,7 +19,7 @@ from .channel import Channel, Closed
 from .context import Rc, Stopped
 from .deadlines import Deadlines, timed_out
 from .executor import Executor
-from .raw import after, cut
+from .raw import SILENCE_S, after, cut
 from .watchdog import NEVER, Watch
 
 Batches = AsyncGenerator[Sequence[Event], None]
@@ -35,11 +35,16 @@ async def stream_events(rc: Rc, batches: Batches, deadlines: Deadlines) -> str:
             data = await channel.take()
             if channel.end == "complete":
                 await rc.egress.end(data)
+                rc.ingress.stop()
+                await asyncio.wait((pump,), timeout=SILENCE_S)  # it reads the provider's last bytes, so that the connection lives on
                 return "complete"
             if data:
                 await rc.egress.write(data)
             elif isinstance(channel.end, BaseException):
                 raise channel.end
+            elif channel.end is not None:
+                await pump  # it died of something that it does not know: a mistake of a codec, or a `ClientError`
+                raise Stopped(Error(kind="server", code="internal_error", message="The gateway lost the answer."))
     finally:
         channel.close("abandoned")
         pump.cancel()
@@ -55,7 +60,7 @@ class _Pump:
         self.held: list[bytes] = []
 
     async def run(self, batches: Batches) -> None:
-        """Never raises: what ends the stream travels in the channel's close."""
+        """What ends the stream travels in the channel's close; raises what only the request's task may handle."""
         task = asyncio.current_task()
         assert task is not None
         watch = Watch(task)
@@ -65,17 +70,18 @@ class _Pump:
         try:
             end = await self._all(batches, watch)
             self.channel.close(end)
+            watch.until, watch.what = monotonic() + SILENCE_S, "drain"
+            async for _ in batches:
+                pass
         except CancelledError:
-            fired, watch.fired = watch.fired, None
-            if fired is None:
-                self.channel.close("abandoned")
-            else:
-                self.channel.close(after(self.committed, timed_out(fired)))
+            if watch.fired is not None:
+                self.channel.close(after(self.committed, timed_out(watch.fired)))
         except (UpstreamError, Stopped, PluginFailure) as error:
             self.channel.close(Stopped(error.error) if self.committed and isinstance(error, UpstreamError) else error)
         except Closed:
             pass
         finally:
+            self.channel.close("abandoned")
             watches.discard(watch)
             await batches.aclose()
 
