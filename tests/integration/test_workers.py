@@ -7,11 +7,13 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from .harness import GatewayProcess, chat, eventually, litellm
+from .harness import ADMIN, GatewayProcess, chat, eventually, litellm
+from .plugins import plugin, plugin_folder
 from .wall import Wall
 
 WORKERS, STREAMS = 4, 24
@@ -45,6 +47,28 @@ def test_killing_a_worker_costs_only_its_own_streams(four: GatewayProcess, wall:
     assert others < set(four.workers())
     with four.client() as client:
         assert all(client.post("/v1/chat/completions", json=chat("Hello.")).status_code == 200 for _ in range(10))
+
+
+def test_a_quarantine_holds_in_every_worker(wall: Wall, tmp_path: Path) -> None:
+    raises = "    @hookimpl\n    async def on_complete(self, outcome):\n        raise RuntimeError('broken')\n"
+    env = plugin_folder(tmp_path, grumbler=plugin("grumbler", raises, manifest="on_failure=FailureMode.OPEN"))
+    with GatewayProcess(tmp_path, litellm(wall.url), "--workers", "3", "--plugins", "+grumbler", env=env) as gateway:
+        eventually(lambda: len(gateway.workers()) == 3)
+        with gateway.client() as client:  # one connection, so one worker sees all failures
+            for _ in range(6):
+                assert client.post("/v1/chat/completions", json=chat("Hello.")).status_code == 200
+
+        def everywhere() -> bool:
+            return all(_meter(gateway)["quarantined"] for _ in range(12))
+
+        eventually(everywhere, what="quarantine in all workers")
+
+
+def _meter(gateway: GatewayProcess) -> dict[str, Any]:
+    """What the worker that takes a fresh connection says of the plugin's hook."""
+    with gateway.client(ADMIN) as client:
+        [cell] = client.get("/admin/plugins/grumbler").json()["meter"]
+    return dict(cell)
 
 
 def _finished(pieces: Iterator[bytes]) -> bool:

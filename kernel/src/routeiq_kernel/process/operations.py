@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PREPARE_S = 120.0
 SHORT_S = 5.0
-INTERNAL = ("prepare", "commit", "abort", "drain")
+INTERNAL = ("prepare", "commit", "abort", "drain", "quarantine")
 """Only the parent itself may say these to a worker."""
 FIXED = ("host", "port", "workers", "server", "state_dir", "tls", "send_buffer_bytes", "log_level", "log_format")
 """Settings that a reload cannot change."""

@@ -223,6 +223,10 @@ class Parent:
                 self._reported = True
                 self._report(message)
             log.info("worker ready", extra={"worker": member.pid, "hash": message["hash"]})
+        elif message["op"] == "quarantine":
+            for other in self.members.values():
+                if other is not member and other.ready:
+                    other.link.tell(message)
         else:
             return await self.answer(message)
         return {}

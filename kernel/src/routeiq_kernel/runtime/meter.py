@@ -19,7 +19,7 @@ class Cell:
     """Counters are plain attributes, written by the guard in line: a method call each would double the cost of a hook."""
 
     __slots__ = (
-        "call", "calls", "closed", "failures", "hook", "manifest", "misses", "plugin", "quarantinable", "seconds", "skip_until",
+        "alarm", "call", "calls", "closed", "failures", "hook", "manifest", "misses", "plugin", "quarantinable", "seconds", "skip_until",
         "skipped", "timeout_s",
     )  # fmt: skip
 
@@ -28,6 +28,8 @@ class Cell:
         self.closed = manifest.on_failure is FailureMode.CLOSED and kind != "notify"
         self.quarantinable = not self.closed and kind in ("transform", "notify")
         self.timeout_s = manifest.hook_timeout_s
+        self.alarm: Callable[[Cell], None] | None = None
+        """Told of a quarantine, so that all workers keep it."""
         self.calls = self.failures = self.skipped = self.misses = 0
         self.seconds = self.skip_until = 0.0
 
@@ -38,6 +40,8 @@ class Cell:
         self.misses += 1
         if self.quarantinable and self.misses >= QUARANTINE_AFTER:
             self.skip_until = now + QUARANTINE_S
+            if self.alarm:
+                self.alarm(self)
             log.warning(
                 "plugin %s, hook %s: %d failures in a row, quarantined for %.0f s", self.plugin, self.hook, self.misses, QUARANTINE_S
             )

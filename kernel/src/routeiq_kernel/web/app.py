@@ -24,6 +24,7 @@ from ..pipeline.ingress import Ingress
 from ..pipeline.watchdog import Watchdog
 from ..runtime.build import activate, build, revert
 from ..runtime.graph import Graph
+from ..runtime.meter import Cell
 from ..runtime.running import Running
 from .cold import HOST, cold_app
 from .errors import serve
@@ -64,6 +65,9 @@ class Gateway:
         self._hot = graph.surfaces
         self._app = layered(self._dispatch, graph)
         self._cold = cold_app(self, graph)
+        for running in graph.plugins:
+            for cell in running.cells.values():
+                cell.alarm = self._alarm
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -116,6 +120,21 @@ class Gateway:
             return HTTP2
         host = headers.get("host")
         return None if host is None or HOST.fullmatch(host) else BAD_HOST
+
+    # quarantine holds in every worker: their monotonic clocks are one
+
+    def _alarm(self, cell: Cell) -> None:
+        if self.parent is not None:
+            self._aside(self._raise_alarm(self.parent, {"plugin": cell.plugin, "hook": cell.hook, "until": cell.skip_until}))
+
+    async def _raise_alarm(self, parent: Parent, cell: dict[str, Any]) -> None:
+        await parent("quarantine", cell)
+
+    def quarantine(self, plugin: str, hook: str, until: float) -> None:
+        """Another worker found this hook failing."""
+        for running in self.graph.plugins:
+            if running.name == plugin and hook in running.cells and running.cells[hook].quarantinable:
+                running.cells[hook].skip_until = until
 
     # reload: prepare a graph beside the current one, then commit or abort
 
