@@ -105,6 +105,7 @@ def test_lines_are_known_for_every_value(tmp_path: Path) -> None:
         (BOMB, r"more than 200,000 values"),
         (b"#" * (MAX_BYTES + 1), r"larger than 4 MB"),
     ],
+    ids=lambda value: repr(value)[:30],
 )
 def test_what_is_no_configuration_is_refused_with_file_and_line(tmp_path: Path, text: str | bytes, message: str) -> None:
     write(tmp_path, text)

@@ -44,7 +44,7 @@ def unwrap(text: str, visible: str) -> Reasoning | None:
         inflater = zlib.decompressobj()
         plain = inflater.decompress(data, MAX_BYTES)
         sealed = _decoder.decode(plain)
-    except (binascii.Error, zlib.error, ValueError, RecursionError):
+    except (binascii.Error, zlib.error, msgspec.MsgspecError, ValueError, RecursionError):
         return None
     native = bytes(sealed.native)
     return Reasoning(
