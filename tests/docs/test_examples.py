@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ..integration.harness import GatewayProcess, run_kernel
+from ..integration.harness import GatewayProcess, eventually, run_kernel
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -100,9 +100,8 @@ class Page:
         return self.gateway
 
     def key(self) -> str:
-        found = KEY.search(self.started().logs())
-        assert found, f"start-up does not say the key:\n{self.started().logs()}"
-        return found.group()
+        gateway = self.started()
+        return eventually(lambda: KEY.search(gateway.logs()), what="the key in the start-up report").group()
 
 
 @pytest.fixture
@@ -122,7 +121,7 @@ def test_the_first_plugin_of_the_readme_refuses(tmp_path: Path) -> None:
     plugin = next(text for language, text in BLOCK.findall((ROOT / "README.md").read_text("utf-8")) if language == "python")
     (tmp_path / "badwords.py").write_text(plugin, "utf-8")
     with GatewayProcess(tmp_path, None, "--plugins", "+./badwords.py") as gateway:
-        key = KEY.search(gateway.logs())
+        key = eventually(lambda: KEY.search(gateway.logs()), what="the key in the start-up report")
         assert key, gateway.logs()
         body = {"model": "demo", "messages": [{"role": "user", "content": "Oh fudge!"}]}
         with gateway.client(key.group()) as client:

@@ -33,10 +33,27 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_check_says_ok_with_warnings(folder: Path) -> None:
+    model = "{model_name: m, litellm_params: {model: openai/m, api_base: http://h/v1}}"
+    (folder / "routeiq.yaml").write_text(f"model_list: [{model}]\nlitellm_settings: {{callbacks: [x]}}\n")
     done = run(folder, "check")
     assert (done.returncode, done.stderr) == (0, "")
     assert "warning: litellm_settings.callbacks: no enabled plugin supports this LiteLLM setting yet" in done.stdout
     assert done.stdout.endswith("OK: routeiq.yaml\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("model_list: [{model_name: m, litellm_params: {model: azurr/m}}]", "no enabled plugin provides 'azurr'"),
+        ("router_settings: {routing_strategy: least-busy}", "no enabled plugin registers 'least-busy'"),
+        ("model_list: [{model_name: m, litellm_params: {model: openai/m}}]", "no api_key"),
+    ],
+)
+def test_check_finds_what_serving_would_refuse(tmp_path: Path, text: str, problem: str) -> None:
+    (tmp_path / "routeiq.yaml").write_text(text)
+    done = run(tmp_path, "check")
+    assert done.returncode == 1
+    assert problem in done.stderr
 
 
 def test_check_without_a_file_is_fine(tmp_path: Path) -> None:

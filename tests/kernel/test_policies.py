@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpx
 import pytest
+from msgspec import structs
 from routeiq_sdk import Capability, ClientError, Deny, Hold, Manifest, RequestContext, Response, hookimpl
-from routeiq_sdk.stream import Block, BlockDelta, BlockStart, BlockStop, Event, MessageEnd, MessageStart, Stop, Text, ToolCall, replace
+from routeiq_sdk.stream import (
+    Block,
+    BlockDelta,
+    BlockStart,
+    BlockStop,
+    Error,
+    Event,
+    Frame,
+    MessageEnd,
+    MessageStart,
+    Stop,
+    Text,
+    ToolCall,
+    replace,
+)
 from routeiq_sdk.testing.builders import answer
 from routeiq_sdk.testing.fakes import FakeProvider, Recorder
 from routeiq_sdk.testing.gateway import open_gateway
@@ -22,14 +38,23 @@ def plugin(name: str, implementation: object, hold: Hold = Hold.BLOCK) -> tuple[
     return Manifest(name=name, api="1.0", factory="x:Y", hold=hold, capabilities={Capability.STREAM}), implementation
 
 
-async def ask(
-    plugins: Iterable[tuple[Manifest, object]], events: list[Event], format: str = "openai", stream: bool = True
-) -> tuple[httpx.Response, Recorder]:
+Asked = tuple[httpx.Response, Recorder]
+
+
+async def ask(plugins: Iterable[tuple[Manifest, object]], events: list[Event], format: str = "openai", stream: bool = True) -> Asked:
+    return await ask_and(plugins, events, lambda: None, format, stream)
+
+
+async def ask_and(
+    plugins: Iterable[tuple[Manifest, object]], events: list[Event], then: Callable[[], None], format: str = "openai", stream: bool = True
+) -> Asked:
+    """`then` is called when the client has its answer, before the gateway closes."""
     provider, recorder = FakeProvider(events), Recorder()
     body = {"model": "m", "max_tokens": 100, "stream": stream, "messages": [{"role": "user", "content": "hi"}]}
     everything = [(provider.manifest, provider), *plugins, (recorder.manifest, recorder)]
     async with open_gateway(CONFIG, plugins=everything, selection="format_openai,format_anthropic") as gateway:
         reply = await gateway.client.post(PATHS[format], json=body)
+        then()
     return reply, recorder
 
 
@@ -213,3 +238,80 @@ async def test_a_client_error_raised_inside_a_stream_reaches_the_client() -> Non
     reply, _ = await ask([plugin("picky", Picky())], answer("one ", "two"))
     assert reply.status_code == 400
     assert reply.json()["error"]["message"] == "This question has no answer."
+
+
+def native(text: str) -> BlockDelta:
+    """A delta as it comes from a provider of OpenAI's format, with its own bytes."""
+    data = json.dumps({"id": "msg-test", "choices": [{"index": 0, "delta": {"content": text}}]})
+    return BlockDelta(index=0, field="text", value=text, frame=Frame("openai", f"data: {data}\n\n".encode()))
+
+
+async def test_a_copy_of_an_event_that_keeps_the_providers_bytes_is_an_edit_all_the_same() -> None:
+    class Careless:
+        @hookimpl
+        def on_stream_event(self, event: Event) -> Event | None:
+            return structs.replace(event, value="[gone]") if isinstance(event, BlockDelta) else None
+
+    events = [native("secret") if isinstance(each, BlockDelta) else each for each in answer("x")]
+    reply, _ = await ask([plugin("careless", Careless())], events)
+    assert text_of(reply, "openai", True) == "[gone]"
+    assert "secret" not in reply.text
+
+
+async def test_only_the_provider_ends_an_answer() -> None:
+    class Liar:
+        @hookimpl
+        def on_stream_event(self, event: Event) -> list[Event] | None:
+            return [event, BlockStop(index=0), Stop(reason="stop"), MessageEnd()] if isinstance(event, BlockDelta) else None
+
+    reply, recorder = await ask([plugin("liar", Liar())], answer("one ", "two"))
+    assert "[DONE]" not in reply.text
+    assert recorder.outcomes[0][1].status == "error"
+
+
+@pytest.mark.parametrize("format", ["openai", "anthropic"])
+async def test_held_text_that_nobody_judged_does_not_leave_behind_an_error(format: str) -> None:
+    cut = [*answer("fine.")[:-3], BlockStart(index=1, block=Text()), BlockDelta(index=1, field="text", value="the secret")]
+    events: list[Event] = [*cut, Error(kind="overloaded", message="busy")]
+    reply, recorder = await ask([plugin("redact", Redact())], events, format)
+    assert text_of(reply, format, True) == "fine."
+    assert "busy" in reply.text
+    assert "secret" not in reply.text
+    assert recorder.outcomes[0][1].status == "error"
+
+
+async def test_a_header_that_no_wire_can_carry_is_the_plugins_failure_and_the_client_has_an_answer() -> None:
+    class Fancy:
+        @hookimpl
+        def response_headers(self, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+            return (*headers, ("x-reason", "a → b"))
+
+    reply, recorder = await ask([plugin("fancy", Fancy())], answer("one"))
+    assert reply.status_code == 500
+    assert reply.json()["error"]["code"] == "plugin_failure"
+    assert recorder.outcomes[0][1].http_status == 500
+
+
+async def test_an_observer_does_not_delay_the_stream_it_looks_at() -> None:
+    looked, go = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        @hookimpl
+        async def on_block(self, block: Block) -> None:
+            await go.wait()
+            looked.set()
+
+    reply, _ = await ask_and([plugin("slow", Slow(), Hold.NOTHING)], answer("a"), go.set)
+    assert text_of(reply, "openai", True) == "a"
+    assert looked.is_set()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("format", ["openai", "anthropic"])
+async def test_a_whole_answer_has_the_outcome_complete_with_its_usage(format: str, stream: bool) -> None:
+    _, recorder = await ask([], answer("a", "b"), format, stream)
+    [(_, outcome)] = recorder.outcomes
+    assert (outcome.status, outcome.http_status, outcome.finish, outcome.path) == ("complete", 200, "stop", "events")
+    assert outcome.usage is not None and outcome.usage.total() == 8
+    assert outcome.first_token_s is not None
+    assert [attempt.outcome for attempt in outcome.attempts] == ["complete"]

@@ -51,44 +51,46 @@ class SseFramer:
     """Cuts a byte stream into SSE events, each with its own line endings (WHATWG: LF, CR or CRLF; a BOM at the start is
     dropped). Any split of the input gives the same frames. Raises `ValueError` on an event over 64 MB."""
 
-    __slots__ = ("_buffer", "_started")
+    __slots__ = ("_rest", "_started")
 
     _END = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._rest = bytearray()
         self._started = False
 
     def feed(self, data: bytes) -> list[bytes]:
+        rest = self._rest
         if not self._started:
-            data = self._buffer + data
-            self._buffer = b""
+            data = bytes(rest) + data
+            rest.clear()
             if len(data) < 3 and b"\xef\xbb\xbf".startswith(data):
-                self._buffer = data
+                rest += data
                 return []
             self._started = True
             data = data.removeprefix(b"\xef\xbb\xbf")
-        elif self._buffer:
-            data = self._buffer + data
-        if data.endswith(b"\n\n") and CR not in data:
-            self._buffer = b""
+        if not rest and data.endswith(b"\n\n") and CR not in data:
             if data.count(b"\n\n") == 1:
                 return [data]
             return [part + b"\n\n" for part in data[:-2].split(b"\n\n")]
-        frames, start = [], 0
-        for match in self._END.finditer(data):
-            if match.end() == len(data) and data.endswith(b"\r"):
-                break  # the LF of this CRLF may still come
-            frames.append(data[start : match.end()])
-            start = match.end()
-        self._buffer = data[start:]
-        if len(self._buffer) > MAX_EVENT_BYTES:
+        at = max(0, len(rest) - 3)  # an end has at most four bytes, so only these of the old ones may belong to one
+        rest += data
+        if len(rest) > MAX_EVENT_BYTES:
             raise ValueError("an event is larger than 64 MB")
+        ends = [match.end() for match in self._END.finditer(rest, at)]
+        if ends and ends[-1] == len(rest) and data.endswith(b"\r"):
+            ends.pop()  # the LF of this CRLF may still come
+        frames, start = [], 0
+        for end in ends:
+            frames.append(bytes(rest[start:end]))
+            start = end
+        del rest[:start]
         return frames
 
     def close(self) -> list[bytes]:
         """The last event, if the body ended without its blank line."""
-        rest, self._buffer = self._buffer, b""
+        rest = bytes(self._rest)
+        self._rest.clear()
         return [rest] if rest.strip(b"\r\n") else []
 
 
@@ -240,9 +242,13 @@ class Tap(Protocol):
 
 
 class Decoder(Protocol):
-    """Frames → events. Never raises for any bytes: what cannot be read becomes an `Error` or is dropped and counted."""
+    """Frames → events. Never raises for any bytes: what cannot be read becomes an `Error` or is dropped and counted.
+    `complete`: if the body ended now, the answer would be whole."""
 
     dropped: int
+
+    @property
+    def complete(self) -> bool: ...
 
     def feed(self, frame: bytes) -> list[Event]: ...
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from routeiq_auth_keys.keyfile import load_or_create
 from routeiq_auth_keys.plugin import AuthKeys, Config
-from routeiq_sdk import ConfigError, Principal, Reject, Secret
+from routeiq_sdk import ConfigError, Deployment, Principal, Reject, Secret
 from routeiq_sdk.testing import Context
 from routeiq_sdk.wire import Headers
 
@@ -98,7 +98,11 @@ def test_an_empty_key_is_a_mistake(key: str) -> None:
 async def test_a_generated_key_is_announced_kept_and_used_again(tmp_path: Path) -> None:
     lines = []
     for _ in range(2):
-        ctx, made = Context(tmp_path), AuthKeys(Config())
+        deployments = [
+            Deployment(id="1", group="all/*", provider="p", model="*"),
+            Deployment(id="2", group="demo", provider="p", model="m"),
+        ]
+        ctx, made = Context(tmp_path, deployments=deployments), AuthKeys(Config())
         async with made.lifespan(ctx):
             [line] = ctx.announced
             key = line.split("Bearer ")[1].split("'")[0]
@@ -113,10 +117,11 @@ async def test_a_generated_key_is_announced_kept_and_used_again(tmp_path: Path) 
     assert json.loads(words[-1])["model"] == "demo"
 
 
-async def test_a_configured_key_writes_and_announces_nothing(tmp_path: Path) -> None:
+async def test_a_configured_key_is_neither_written_nor_shown(tmp_path: Path) -> None:
     ctx = Context(tmp_path, mode="production")
     async with plugin().lifespan(ctx):
-        assert (ctx.announced, os.listdir(tmp_path)) == ([], [])
+        assert os.listdir(tmp_path) == []
+        assert ctx.announced == ["key      the configured master key, as Authorization: Bearer or x-api-key"]
 
 
 async def test_production_mode_generates_no_key(tmp_path: Path) -> None:

@@ -59,6 +59,8 @@ def run(args: Namespace) -> int:
     except ConfigError as error:
         return _fail(error.problems)
     if args.config_command == "check":
+        if not checked.problems:
+            _try(checked.problems, _build, checked.document)
         return check(checked, args.json)
     if args.config_command == "schema":
         return schema(checked)
@@ -68,7 +70,7 @@ def run(args: Namespace) -> int:
 
 
 def examine(document: Document) -> Checked:
-    """Everything that can be checked without constructing a plugin. Providers' names are checked when the gateway starts."""
+    """Everything that can be checked without starting anything."""
     from ..config.kernel import Settings, configured_plugins, kernel_settings
     from ..config.models import deployments
     from ..config.plugins import check_sections, plugin_config, used
@@ -93,6 +95,16 @@ def examine(document: Document) -> Checked:
         checked.warnings.extend((*chosen.notes, *warnings(document, *used(classes.values()), chosen.manifests)))
     _try(problems, deployments, document, lambda model, params: ("", model))
     return checked
+
+
+def _build(document: Document) -> None:
+    """The graph that `serve` would start, with its plugins constructed and nothing started."""
+    import asyncio
+
+    from ..pipeline.watchdog import Watchdog
+    from ..runtime.build import build
+
+    asyncio.run(build(document, Watchdog(), start=False))
 
 
 def _try(problems: list[str], call: Callable[..., Any], *args: Any, **named: Any) -> Any:

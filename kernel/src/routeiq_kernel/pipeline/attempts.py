@@ -26,6 +26,7 @@ from .raw import stream_raw
 
 MAX_ATTEMPTS = 10
 MAX_MODELS = 5
+MAX_NAME = 512
 JSON = (b"content-type", b"application/json")
 
 
@@ -49,17 +50,24 @@ async def answer(rc: Rc, request: Request) -> str:
         try:
             return await _attempt(rc, request, bounds[place], number, begun)
         except UpstreamError as error:
+            if rc.gone:
+                raise Stopped(Error(kind="cancelled", message="The client left."), "cancelled") from None
             decision = await _decide(rc, error, bounds[place], number)
             if isinstance(decision, Model) and models < MAX_MODELS:
                 models += 1
                 request = rc.request = request.replace(model=decision.name)
-                bounds, place = await plan(rc, request), 0
+                try:
+                    bounds, place = await plan(rc, request), 0
+                except (ClientError, Stopped):
+                    raise error from None
                 continue
             if isinstance(decision, Next):
                 place += 1
             elif not isinstance(decision, Retry):
                 raise
             if place >= len(bounds) or number >= MAX_ATTEMPTS:
+                raise
+            if monotonic() + decision.after_s > begun + rc.graph.settings.timeouts.total_s:
                 raise
             rc.watch.until = float("inf")
             await asyncio.sleep(max(0.0, decision.after_s))
@@ -72,6 +80,8 @@ async def plan(rc: Rc, request: Request) -> Sequence[Bound]:
         refusal = await ask(chains.authorize, rc.watch, request, rc)
         if refusal is not None:
             raise denied(refusal)
+    if len(request.model) > MAX_NAME:
+        raise ClientError(f"model: longer than {MAX_NAME} characters", param="model", code="invalid_model")
     found = rc.graph.models.find(request.model)
     if not found:
         raise ClientError(
@@ -119,10 +129,13 @@ async def _attempt(rc: Rc, request: Request, bound: Bound, number: int, begun: f
         raise
     except CancelledError:
         fired = rc.watch.fired
-        if fired is not None and rc.egress.ended:
+        if fired is not None and rc.egress.done:
             outcome = "complete"  # the client has it all; only the provider's last bytes were awaited
             rc.watch.disarm()
             return outcome
+        if fired is None and not rc.watch.task.cancelling():
+            error = Error(kind="server", code="internal_error", message="The provider's plugin cancelled itself.")
+            raise UpstreamError(error, "body") from None
         if fired not in MESSAGES:
             outcome = "cancelled"
             raise
@@ -144,6 +157,10 @@ async def _attempt(rc: Rc, request: Request, bound: Bound, number: int, begun: f
 
 async def _run(rc: Rc, request: Request, bound: Bound, begun: float) -> str:
     deadlines = Deadlines(rc.graph.settings, bound.deployment, begun, request.stream)
+    rc.usage = rc.finish = rc.first_token_s = None
+    rc.losses, rc.dropped = (), 0
+    if request.stream:
+        rc.egress.wait()
     rc.watch.until, rc.watch.what = deadlines.first, "first_token" if request.stream else "total"
     if request.operation == "count_tokens" and bound.codec is not rc.codec:
         return await _estimate(rc, request)
@@ -170,7 +187,8 @@ async def _run(rc: Rc, request: Request, bound: Bound, begun: float) -> str:
             rc.route_taken = "raw"
             return await stream_raw(rc, response, deadlines)
         rc.route_taken = "events"
-        return await stream_events(rc, decoded(rc, response, bound.codec), deadlines)
+        codec = bound.codec
+        return await stream_events(rc, lambda watch: decoded(rc, response, codec, watch), deadlines)
     finally:
         response.close()
 
@@ -233,8 +251,9 @@ async def _generate(rc: Rc, request: Request, bound: Bound, deadlines: Deadlines
     rc.route_taken = "events"
     events = bound.events.generate(request, bound.deployment)
     if request.stream:
-        return await stream_events(rc, generated(events), deadlines)
+        return await stream_events(rc, lambda _: generated(events), deadlines)
     out: Sequence[Event] = await whole_events(rc, [event async for event in events])
+    rc.first_token_s = monotonic() - rc.started_s
     rc.ingress.stop()
     await rc.egress.whole(200, [JSON], rc.codec.collect(out, request))
     return "complete"
@@ -268,4 +287,5 @@ async def _refused(rc: Rc, response: UpstreamResponse, bound: Bound) -> Refused:
     error = bound.codec.parse_error(response.status, response.headers, body)
     headers = bound.wire.return_headers(response.headers)
     kind = _header(response, b"content-type")
-    return Refused(error, response.status, [*([(b"content-type", kind)] if kind else []), *headers], body, bound.codec.name)
+    own_words = bound.codec.name if body.lstrip()[:1] == b"{" else ""  # a page of HTML is no error that a client can read
+    return Refused(error, response.status, [*([(b"content-type", kind)] if kind else []), *headers], body, own_words)

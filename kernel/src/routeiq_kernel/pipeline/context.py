@@ -26,6 +26,8 @@ CREDENTIALS = frozenset({
     b"x-admin-api-key",
 })  # fmt: skip
 
+NO_HEADERS = Headers(())
+
 
 class Stopped(RouteIQError):
     """The request ends here with `error`; `status` is its outcome."""
@@ -37,7 +39,8 @@ class Stopped(RouteIQError):
 
 class Rc(RequestContext):
     __slots__ = (
-        "bound", "bytes_out", "codec", "detail", "dropped", "egress", "finish", "first_token_s", "gone", "graph", "http_status", "ingress",
+        "bound", "bytes_out", "codec", "detail", "dropped", "egress", "finish", "first_token_s", "gone", "graph", "hang_up",
+        "http_status", "ingress",
         "losses", "outcome_error", "outcome_status", "record", "route_taken", "usage", "watch",
     )  # fmt: skip
 
@@ -61,6 +64,7 @@ class Rc(RequestContext):
         self.first_token_s = self.outcome_error = self.record = None
         self.attempts, self.state = [], {}
         self.client_credentials = {}
+        self.headers = NO_HEADERS
         self.finish: str | None = None
         self.losses: tuple[str, ...] = ()
         self.dropped = self.bytes_out = self.http_status = 0
@@ -68,20 +72,16 @@ class Rc(RequestContext):
         self.detail = ""
         """What the log may know of a failed attempt and the client may not."""
         self.route_taken = "none"
-        self.gone = False
+        self.gone = self.hang_up = False
         task = asyncio.current_task()
         assert task is not None
         self.watch = Watch(task)
 
     def keep_credentials(self, raw: list[tuple[bytes, bytes]], consumed: tuple[str, ...]) -> None:
-        """Split the headers: `headers` for everybody, the client's own provider credentials apart, the gateway's own nowhere."""
-        self.headers = Headers((name, value) for name, value in raw if name not in CREDENTIALS)
-        taken = {name.encode() for name in consumed}
-        self.client_credentials = {
-            name.decode("latin-1"): Secret(value.decode("latin-1"))
-            for name, value in raw
-            if name in CREDENTIALS and name not in taken and name != b"cookie"
-        }
+        """The client's own provider credentials, apart from the other headers and without those meant for the gateway."""
+        taken = {name.encode() for name in (*consumed, "cookie", "x-admin-api-key")}
+        found = [(name, value) for name, value in raw if name in CREDENTIALS and name not in taken]
+        self.client_credentials = {name.decode("latin-1"): Secret(value.decode("latin-1")) for name, value in found}
 
     def leave(self) -> None:
         """The client is gone."""

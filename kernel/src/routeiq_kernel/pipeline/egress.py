@@ -16,23 +16,28 @@ STREAM_HEADERS: RawHeaders = [(b"cache-control", b"no-cache"), (b"x-accel-buffer
 
 
 class Egress:
-    __slots__ = ("_alive", "_rc", "_send", "_stall_s", "busy", "ended", "headers", "last_s", "started", "streaming")
+    __slots__ = ("_alive", "_rc", "_send", "_stall_s", "busy", "done", "ended", "headers", "last_s", "plain", "started", "streaming")
 
     def __init__(self, rc: Rc, send: Send) -> None:
         self._rc, self._send = rc, send
         self._stall_s = rc.graph.settings.timeouts.send_stall_s
         self._alive: asyncio.Task[None] | None = None
-        self.started = self.ended = self.streaming = self.busy = False
+        self.started = self.ended = self.streaming = self.busy = self.done = self.plain = False
         self.headers: RawHeaders = []
         """The provider's headers that go with the status line."""
         self.last_s = 0.0
 
     def wait(self) -> None:
         """A streamed answer is being waited for: keepalives from now on."""
-        self.streaming = True
-        self.last_s = monotonic()
+        if not self.streaming:
+            self.streaming = True
+            self.last_s = monotonic()
 
     async def whole(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+        self.streaming = False
+        if self._alive is not None:  # it has not begun: the status line would be out
+            self._alive.cancel()
+            self._alive = None
         lines = [*headers, (b"content-length", b"%d" % len(body))]
         await self._start(status, lines)
         await self._out(body, last=True)
@@ -44,6 +49,7 @@ class Egress:
 
     async def write(self, data: bytes) -> None:
         if self._alive is not None:
+            self._rc.watch.until, self._rc.watch.what = monotonic() + self._stall_s, "client"
             await self._alive
         if not self.started:
             await self.start_stream()
@@ -51,6 +57,7 @@ class Egress:
 
     async def end(self, data: bytes = b"") -> None:
         if self._alive is not None:
+            self._rc.watch.until, self._rc.watch.what = monotonic() + self._stall_s, "client"
             await self._alive
         if not self.started:
             await self.start_stream()
@@ -58,9 +65,13 @@ class Egress:
 
     async def _start(self, status: int, lines: RawHeaders) -> None:
         rc = self._rc
-        self.started = True
+        lines = lines + own_headers(rc, self.plain)  # a plugin may fail here: then nothing has been sent
+        self.started = self.busy = True
         rc.http_status = status
-        await self._send({"type": "http.response.start", "status": status, "headers": lines + own_headers(rc)})
+        try:
+            await self._send({"type": "http.response.start", "status": status, "headers": lines})
+        finally:
+            self.busy = False
 
     async def _out(self, data: bytes, last: bool = False) -> None:
         self.busy, self.ended = True, last
@@ -72,6 +83,7 @@ class Egress:
             await self._send({"type": "http.response.body", "body": data, "more_body": not last})
         finally:
             self.busy = False
+        self.done = last
         watch.until = NEVER
         self.last_s = now
         rc.bytes_out += len(data)
@@ -101,16 +113,16 @@ class Egress:
             self._alive.cancel()
 
 
-def own_headers(rc: Rc) -> RawHeaders:
+def own_headers(rc: Rc, plain: bool = False) -> RawHeaders:
     lines: RawHeaders = [(b"x-request-id", rc.request_id.encode())]
-    if rc.graph.live.draining:
+    if rc.graph.live.draining or rc.hang_up:
         lines.append((b"connection", b"close"))
     if rc.losses:
         lines.append((b"x-routeiq-lossy", lossy(rc.losses)))
     if rc.graph.settings.debug_headers:
         lines.append((b"x-routeiq-path", rc.graph.path_header(rc.route_taken)))
     chain = rc.graph.chains.response_headers
-    if chain:
+    if chain and not plain:
         for name, value in fold_sync(chain, (), rc):
             lines.append((name.lower().encode("latin-1"), value.encode("latin-1")))
     return lines

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import CancelledError
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from time import monotonic
 
 from routeiq_sdk import PluginFailure, UpstreamError
@@ -19,17 +19,19 @@ from .channel import Channel, Closed
 from .context import Rc, Stopped
 from .deadlines import Deadlines, timed_out
 from .executor import Executor
-from .raw import SILENCE_S, after, cut
+from .raw import HELD_BYTES, SILENCE_S, after, cut, nothing_yet
 from .watchdog import NEVER, Watch
 
 Batches = AsyncGenerator[Sequence[Event], None]
+Source = Callable[[Watch], Batches]
+"""Makes the batches, given the watch of the task that will read them."""
 
 
-async def stream_events(rc: Rc, batches: Batches, deadlines: Deadlines) -> str:
+async def stream_events(rc: Rc, source: Source, deadlines: Deadlines) -> str:
     """Returns the outcome. Raises `UpstreamError` before the commit point, `Stopped` or `PluginFailure` after it."""
     channel = Channel(rc.graph.settings.channel_bytes)
     rc.egress.wait()
-    pump = asyncio.get_running_loop().create_task(_Pump(rc, channel, deadlines).run(batches))
+    pump = asyncio.get_running_loop().create_task(_Pump(rc, channel, deadlines).run(source))
     try:
         while True:
             data = await channel.take()
@@ -47,6 +49,7 @@ async def stream_events(rc: Rc, batches: Batches, deadlines: Deadlines) -> str:
                 raise Stopped(Error(kind="server", code="internal_error", message="The gateway lost the answer."))
     finally:
         channel.close("abandoned")
+        channel.end = "abandoned"  # an exception in it holds this frame: a cycle
         pump.cancel()
         await asyncio.wait((pump,))
 
@@ -56,14 +59,16 @@ class _Pump:
         assert rc.request is not None
         self.rc, self.channel, self.deadlines = rc, channel, deadlines
         self.encode = rc.codec.encoder(rc.request).feed
-        self.committed = False
+        self.committed = self.flowing = False
         self.held: list[bytes] = []
+        self.waiting = 0
 
-    async def run(self, batches: Batches) -> None:
+    async def run(self, source: Source) -> None:
         """What ends the stream travels in the channel's close; raises what only the request's task may handle."""
         task = asyncio.current_task()
         assert task is not None
         watch = Watch(task)
+        batches = source(watch)
         self.executor = Executor(self.rc, watch, whole=False)
         watches = self.rc.graph.live.watchdog.watches
         watches.add(watch)
@@ -77,7 +82,7 @@ class _Pump:
             if watch.fired is not None:
                 self.channel.close(after(self.committed, timed_out(watch.fired)))
         except (UpstreamError, Stopped, PluginFailure) as error:
-            self.channel.close(Stopped(error.error) if self.committed and isinstance(error, UpstreamError) else error)
+            self.channel.close(Stopped(error.error, "truncated") if self.committed and isinstance(error, UpstreamError) else error)
         except Closed:
             pass
         finally:
@@ -87,8 +92,8 @@ class _Pump:
 
     async def _all(self, batches: Batches, watch: Watch) -> str:
         while True:
-            watch.until = self.deadlines.idle() if self.committed else self.deadlines.first
-            watch.what = "idle" if self.committed else "first_token"
+            watch.until = self.deadlines.idle() if self.flowing else self.deadlines.first
+            watch.what = "idle" if self.flowing else "first_token"
             try:
                 events: Sequence[Event] = await anext(batches)
             except StopAsyncIteration:
@@ -102,13 +107,25 @@ class _Pump:
         error = note(self.rc, events)
         if error is not None and not self.committed:
             raise UpstreamError(error, "body")
+        if not self.flowing and any(map(commits, events)):
+            self.flowing = True  # what a plugin holds back has arrived all the same
+            self.rc.watch.until, self.rc.watch.what = self.deadlines.total, "total"
+        before = events
         events = await self.executor.feed(events)
+        if error is not None or events is not before:
+            error = next((event for event in events if isinstance(event, Error)), error)
+            events = [event for event in events if not isinstance(event, Error)]
+            if error is not None and not self.committed:
+                raise Stopped(error)
         if not self.committed and any(map(commits, events)):
             self.committed = True
             self.rc.first_token_s = monotonic() - self.rc.started_s
-        data = self.encode([event for event in events if event is not error] if error else events)
+        data = self.encode(events)
         if not self.committed:
             self.held.append(data)
+            self.waiting += len(data)
+            if self.waiting > HELD_BYTES:
+                raise UpstreamError(nothing_yet(), "body")
             return False
         if self.held:
             data = b"".join(self.held) + data
@@ -137,7 +154,11 @@ async def whole_events(rc: Rc, events: Sequence[Event]) -> Sequence[Event]:
     last = events[-1] if events else None
     if not isinstance(last, MessageEnd):
         raise UpstreamError(cut(), "body")
-    return await Executor(rc, rc.watch, whole=True).feed(events)
+    out = await Executor(rc, rc.watch, whole=True).feed(events)
+    made = None if out is events else next((event for event in out if isinstance(event, Error)), None)
+    if made is not None:
+        raise Stopped(made)
+    return out
 
 
 def note(rc: Rc, events: Sequence[Event]) -> Error | None:
@@ -156,13 +177,20 @@ def note(rc: Rc, events: Sequence[Event]) -> Error | None:
     return None
 
 
-async def decoded(rc: Rc, response: UpstreamResponse, codec: Codec) -> Batches:
+async def decoded(rc: Rc, response: UpstreamResponse, codec: Codec, watch: Watch) -> Batches:
     """A provider's stream as batches of events: one batch per read."""
     framer, decoder = codec.framer(), codec.decoder()
     try:
         while True:
+            if decoder.complete:
+                watch.until, watch.what = min(watch.until, monotonic() + SILENCE_S), "silence"
             try:
                 data = await response.chunk()
+            except CancelledError:
+                if watch.fired != "silence":
+                    raise
+                watch.disarm()
+                data = b""
             except UpstreamError as error:
                 rest = decoder.close()
                 if not rest:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import structs
 from routeiq_sdk import Deny, Hold, Response
 from routeiq_sdk.stream import Block, BlockDelta, BlockStart, BlockStop, Error, Event, MessageEnd, Stop, ToolCall, replace
 
 from ..runtime.guard import fold, pass_event
+from .aside import tell_aside
 from .blocks import assemble, disassemble
 from .context import Rc, Stopped
 from .watchdog import Watch
@@ -23,9 +25,11 @@ Key = tuple[int, int]
 class Executor:
     __slots__ = (
         "_answer",
+        "_changed",
         "_edited",
         "_event_cells",
         "_held",
+        "_made",
         "_open",
         "_order",
         "_rc",
@@ -49,6 +53,9 @@ class Executor:
         self._order = Order()
         self._edited = False
         """Until the first edit the decoder's own order and stop reasons hold."""
+        self._changed: set[Key] = set()
+        """Blocks whose deltas a plugin replaced: their native final form is no longer theirs."""
+        self._made = 0
         self.held_bytes = 0
 
     async def feed(self, events: Sequence[Event]) -> Sequence[Event]:
@@ -71,6 +78,11 @@ class Executor:
         out: list[Event] | None = None
         for place, event in enumerate(events):
             answer = pass_event(cells, event, rc)
+            if isinstance(event, BlockStart | BlockDelta):
+                if answer is not event:
+                    self._changed.add((event.choice, event.index))
+            elif isinstance(answer, BlockStop) and answer.block is not None and (answer.choice, answer.index) in self._changed:
+                answer = replace(answer, block=None)
             if answer is event:
                 if out is not None:
                     out.append(event)
@@ -79,7 +91,8 @@ class Executor:
                 raise denied(answer)
             if out is None:
                 out = list(events[:place])
-            out.extend((answer,) if isinstance(answer, Event) else answer)
+            made = (answer,) if isinstance(answer, Event) else answer
+            out.extend(each if each is event or each.frame is None else structs.replace(each, frame=None) for each in made)
         if out is None:
             return events
         self._edited = True
@@ -97,6 +110,12 @@ class Executor:
                     continue  # a plugin dropped the start of this block
                 self._open[key].append(event)
             if self.judges:
+                if isinstance(event, Error):
+                    self._held = [pair for pair in self._held if pair[0] is None]  # nobody judged the rest, so it does not leave
+                    self._open.clear()
+                elif isinstance(event, MessageEnd):
+                    for left in tuple(self._open):
+                        await self._judge(left)
                 self._hold(key, event)
             else:
                 out.append(event)
@@ -117,8 +136,9 @@ class Executor:
 
     async def _judge(self, key: Key) -> None:
         block = assemble(self._open.pop(key))
-        for cell in self._watchers:
-            await fold((cell,), self._watch, block, self._rc)
+        if self._watchers:
+            live = self._rc.graph.live
+            live.spawn(tell_aside(live.watchdog, self._watchers, block, self._rc))
         if not self.judges:
             return
         answer: list[Block] = [block]
@@ -129,9 +149,7 @@ class Executor:
             return
         self._edited = True
         place = next(at for at, (held, _) in enumerate(self._held) if held == key)
-        made: list[tuple[Key | None, Event]] = [
-            (None, event) for number, each in enumerate(answer) for event in disassemble(each, key[0], NEW_BLOCK - number)
-        ]
+        made: list[tuple[Key | None, Event]] = [(None, event) for each in answer for event in disassemble(each, key[0], self._fresh())]
         self._held = self._held[:place] + made + [pair for pair in self._held[place:] if pair[0] != key]
 
     async def _judged(self, cell: object, block: Block) -> Sequence[Block]:
@@ -142,6 +160,8 @@ class Executor:
 
     def _flush(self, everything: bool) -> list[Event]:
         """Held events up to the first whose block is not judged yet."""
+        if not everything and self._held and self._held[0][0] is not None:
+            return []
         count = len(self._held)
         if not everything:
             count = next((at for at, (key, _) in enumerate(self._held) if key is not None), count)
@@ -150,8 +170,18 @@ class Executor:
         self.held_bytes = 0 if not self._held else self.held_bytes
         return out
 
+    def _fresh(self) -> int:
+        """Blocks made by plugins have negative indices, each its own, until `Order` numbers them."""
+        self._made -= 1
+        return self._made
+
     async def _whole(self, events: Sequence[Event]) -> Sequence[Event]:
         self._answer += events
+        self.held_bytes += sum(len(event.value) for event in events if isinstance(event, BlockDelta))
+        if self.held_bytes > self._rc.graph.settings.limits.max_response_bytes:
+            raise Stopped(
+                Error(kind="bad_gateway", code="answer_too_large", message="The answer is larger than the gateway may hold back.")
+            )
         if not isinstance(self._answer[-1], MessageEnd):
             return [event for event in self._answer if isinstance(event, Error)]
         held, self._answer = self._answer, []
@@ -162,7 +192,9 @@ class Executor:
     async def _respond(self, choice: int, events: list[Event]) -> list[Event]:
         groups: dict[int, list[Event]] = {}
         for event in events:
-            if isinstance(event, BlockStart | BlockDelta | BlockStop) and event.choice == choice:
+            if not isinstance(event, BlockStart | BlockDelta | BlockStop) or event.choice != choice:
+                continue
+            if isinstance(event, BlockStart) or event.index in groups:  # else a plugin dropped the start
                 groups.setdefault(event.index, []).append(event)
         stop = next((event for event in events if isinstance(event, Stop) and event.choice == choice), None)
         before = Response(blocks=tuple(assemble(group) for group in groups.values()), stop=stop.reason if stop else None, choice=choice)
@@ -172,12 +204,8 @@ class Executor:
         if after is before:
             return events
         self._edited = True
-        made = [event for number, block in enumerate(after.blocks) for event in disassemble(block, choice, NEW_BLOCK - number)]
+        made = [event for block in after.blocks for event in disassemble(block, choice, self._fresh())]
         return _swapped(events, choice, made, after.stop)
-
-
-NEW_BLOCK = -1
-"""Blocks made by plugins have negative indices until `Order` numbers them."""
 
 
 def _swapped(events: list[Event], choice: int, made: list[Event], stop: str | None) -> list[Event]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from time import monotonic, time
 from typing import Any
 
@@ -12,9 +13,11 @@ from routeiq_sdk.wire import Headers
 from ..runtime.guard import ask, fold
 from .aside import tell_aside
 from .attempts import JSON, answer
-from .context import Rc, Stopped
+from .context import CREDENTIALS, Rc, Stopped
 from .ingress import too_large
 from .recorder import Record
+
+CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 async def work(rc: Rc, headers: Headers) -> str:
@@ -45,29 +48,34 @@ def check_head(rc: Rc, headers: Headers) -> None:
                 kind="headers_too_large", code="too_many_headers", message=f"The request has more than {limits.max_headers} header fields."
             )
         )
+    if sum([len(name) + len(value) for name, value in headers.raw]) > limits.max_header_bytes:
+        raise Stopped(
+            Error(kind="headers_too_large", code="headers_too_large", message=f"The headers exceed {limits.max_header_bytes} bytes.")
+        )
     length = headers.get("content-length")
     if length is not None:
         if "transfer-encoding" in headers:
+            rc.hang_up = True  # what follows on this connection may be another's request (RFC 9112, 6.1)
             raise ClientError("The request has both Content-Length and Transfer-Encoding.", code="ambiguous_length")
         if int(length) > limits.max_body_bytes:
             raise Stopped(too_large(limits.max_body_bytes))
+    if CONTROL.search(b"".join([value for _, value in headers.raw])):
+        raise ClientError("A header holds control characters.", code="invalid_header")
     if headers.get("content-encoding") not in (None, "identity"):
         raise ClientError("Compressed request bodies are not accepted: send identity.", kind="invalid_request", code="content_encoding")
 
 
 async def _authenticate(rc: Rc, headers: Headers) -> None:
     principal: Any = None
+    rc.headers = Headers(pair for pair in headers.raw if pair[0] not in CREDENTIALS)
     chain = rc.graph.chains.authenticate
     if chain:
-        rc.headers = headers
         principal = await ask(chain, rc.watch, headers, rc)
     if principal is None and rc.graph.settings.allow_anonymous:
         principal = Principal(id="anonymous", kind="anonymous")
     if isinstance(principal, Reject):
-        rc.keep_credentials(headers.raw, ())
         raise Stopped(Error(kind="authentication", code=principal.code, message=principal.message), "denied")
     if principal is None:
-        rc.keep_credentials(headers.raw, ())
         raise Stopped(
             Error(kind="authentication", code="missing_api_key", message="No API key: send it as Authorization: Bearer or x-api-key."),
             "denied",

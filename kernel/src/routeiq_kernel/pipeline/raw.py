@@ -18,6 +18,8 @@ from .watchdog import NEVER
 
 SILENCE_S = 2.0
 """A stream that is complete but for its end marker is ended after this much silence."""
+HELD_BYTES = 1024 * 1024
+"""What may come before the first content."""
 
 
 async def stream_raw(rc: Rc, response: UpstreamResponse, deadlines: Deadlines) -> str:
@@ -33,7 +35,7 @@ async def stream_raw(rc: Rc, response: UpstreamResponse, deadlines: Deadlines) -
 async def _pump(rc: Rc, response: UpstreamResponse, tap: Tap, deadlines: Deadlines) -> str:
     watch, egress, framer, feed, chunk = rc.watch, rc.egress, rc.codec.framer(), tap.feed, response.chunk
     held: list[bytes] = []
-    committed = False
+    committed, waiting = False, 0
     egress.wait()
     while True:
         watch.until, watch.what = (deadlines.idle() if committed else deadlines.first), "idle" if committed else "first_token"
@@ -84,6 +86,10 @@ async def _pump(rc: Rc, response: UpstreamResponse, tap: Tap, deadlines: Deadlin
         if committed and out:
             await egress.write(out[0] if len(out) == 1 else b"".join(out))
             out = held = []
+        elif not committed:
+            waiting += len(data)
+            if waiting > HELD_BYTES:
+                raise UpstreamError(nothing_yet(), "body")
 
 
 async def _ended(rc: Rc, tap: Tap, out: list[bytes], committed: bool, broken: UpstreamError | None) -> str:
@@ -116,6 +122,10 @@ async def _drain(rc: Rc, response: UpstreamResponse) -> None:
 def after(committed: bool, error: Error, status: str = "error") -> Exception:
     """A failed attempt before the commit point, the end of the stream behind it."""
     return Stopped(error, status) if committed else UpstreamError(error, "body")
+
+
+def nothing_yet() -> Error:
+    return Error(kind="bad_gateway", code="upstream_error", message="The provider sent much and no content.")
 
 
 def cut() -> Error:

@@ -35,10 +35,10 @@ class Record:
         self.truncated = False
 
     def add(self, boundary: list[bytes], data: bytes) -> None:
-        self.size += len(data)
-        if self.size > RECORD_BYTES:
+        if self.truncated or self.size + len(data) > RECORD_BYTES:
             self.truncated = True
         else:
+            self.size += len(data)
             boundary.append(data)
 
 
@@ -52,10 +52,11 @@ class Recorder:
 
     def offer(self, rc: Rc, outcome: Outcome) -> None:
         record = rc.record
-        if self._size + record.size > QUEUE_BYTES:
+        size = record.size + len(record.request)
+        if self._size + size > QUEUE_BYTES:
             self.lost += 1
             return
-        self._size += record.size
+        self._size += size
         self._queue.append(
             Transaction(
                 request_id=rc.request_id, started_time_s=record.started_time_s, format=rc.codec.name, operation=rc.operation,

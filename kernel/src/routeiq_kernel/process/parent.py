@@ -75,6 +75,8 @@ class Parent:
         self._vacant: asyncio.Queue[int | None] = asyncio.Queue()
         self._ended = asyncio.Event()
         self._short_lives = 0
+        self._quarantines: dict[tuple[str, str], Message] = {}
+        """The last of each plugin and hook, for workers that start later."""
         self._code = 0
         self._control: asyncio.Server | None = None
 
@@ -219,11 +221,15 @@ class Parent:
                     self._vacant.put_nowait(index)
         elif message["op"] == "ready":
             member.ready = True
+            for quarantine in self._quarantines.values():
+                if quarantine["until"] > monotonic():
+                    member.link.tell(quarantine)
             if not self._reported:
                 self._reported = True
                 self._report(message)
             log.info("worker ready", extra={"worker": member.pid, "hash": message["hash"]})
         elif message["op"] == "quarantine":
+            self._quarantines[message["plugin"], message["hook"]] = message
             for other in self.members.values():
                 if other is not member and other.ready:
                     other.link.tell(message)

@@ -166,7 +166,10 @@ class Worker:
         return {"ok": True}
 
     async def _prepare(self, message: Message) -> Message:
-        try:
-            return {"ok": True, "hash": await self._the_app().prepare(Document.from_json(message["document"].encode()))}
-        except (ConfigError, GraphError) as error:
+        """Whatever goes wrong in the new graph, the old one serves on."""
+        building = asyncio.get_running_loop().create_task(self._the_app().prepare(Document.from_json(message["document"].encode())))
+        await asyncio.wait((building,))
+        error = building.exception()
+        if isinstance(error, ConfigError | GraphError):
             return failure(*error.problems)
+        return failure(f"{type(error).__name__}: {error}") if error else {"ok": True, "hash": building.result()}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import evolve
-from routeiq_sdk import Capability, ConfigError, Deployment, GraphError, Hold, Manifest, RouteIQError, ServiceKey, Surface
+from routeiq_sdk import Capability, ConfigError, Deployment, GraphError, Hold, Manifest, ServiceKey, Surface
 from routeiq_sdk.resources import Provider
 
 from ..config.kernel import Settings, configured_plugins, kernel_settings
@@ -21,7 +21,7 @@ from ..config.models import deployments
 from ..config.plugins import check_sections, plugin_config, used
 from ..config.unsupported import warnings
 from ..graph.choose import Chosen, choose
-from ..graph.discover import Found
+from ..graph.discover import Found, blame
 from ..graph.order import order
 from ..graph.verify import construct, load, verify
 from ..pipeline.recorder import Recorder
@@ -51,28 +51,33 @@ def chosen_by(document: Document, settings: Settings, extra: Extra) -> Chosen:
     return evolve(chosen, manifests=manifests, order=order(manifests.values()), found=found)
 
 
-async def build(document: Document, watchdog: Watchdog, previous: Graph | None = None, extra: Extra | None = None) -> Graph:
-    """Raises `ConfigError` or `GraphError`; then nothing of the new graph is left running."""
+async def build(
+    document: Document, watchdog: Watchdog, previous: Graph | None = None, extra: Extra | None = None, start: bool = True
+) -> Graph:
+    """Raises `ConfigError` or `GraphError`; then nothing of the new graph is left running. Without `start` nothing runs at all:
+    what can be found out without, was."""
     settings = kernel_settings(document)
     chosen = chosen_by(document, settings, extra or {})
     runnings: list[Running] = []
     held: list[Running] = []
+    complete = False
     try:
         for name in chosen.order.names:
             runnings.append(await _plugin(name, chosen, document, settings, runnings, previous, extra or {}))
         graph = _assemble(document, settings, chosen, runnings, Live(watchdog))
-        for running in runnings:
+        for running in runnings if start else ():
             held.append(running)
             running.holders += 1
             if running.holders == 1:
                 running.ctx.services = services_of(runnings)
                 running.ctx.deployments = graph.deployments
                 await running.start()
-    except RouteIQError:
-        await revert(runnings)
-        for running in reversed(held):
-            await running.release()
-        raise
+        complete = True
+    finally:
+        if not complete:
+            await revert(runnings)
+            for running in reversed(held):
+                await running.release()
     return graph
 
 
@@ -140,12 +145,14 @@ def _assemble(document: Document, settings: Settings, chosen: Chosen, runnings: 
     if surfaces and not chains.authenticate and not settings.allow_anonymous:
         raise GraphError("no enabled plugin authenticates: enable auth_keys, or set kernel.allow_anonymous: true (development mode only)")
     classes = [type(running.config) for running in runnings if running.config is not None]
+    said = ["anonymous access is on: anybody who reaches the port may use it"] if settings.allow_anonymous else []
+    said += [*chosen.notes, *warnings(document, *used(classes), {running.name for running in runnings})]
     return Graph(
         document, settings, document.hash, tuple(runnings), chains, codecs, providers, surfaces,
         Models([_bind(each, providers, codecs) for each in found]),
         routes=tuple(thing for _, thing in things["routes"]), checks=tuple(thing for _, thing in things["health"]),
         middleware=tuple(thing for _, thing in things["middleware"]),
-        warnings=(*chosen.notes, *warnings(document, *used(classes), {running.name for running in runnings})),
+        warnings=tuple(said),
         edges=tuple(chosen.order.edges), why=why_parsed(runnings), live=live,
     )  # fmt: skip
 
@@ -211,7 +218,9 @@ def _bind(deployment: Deployment, providers: Mapping[str, Provider], codecs: Map
         return Bound(deployment, provider)
     if wire_format not in codecs:
         raise GraphError(f"provider {provider.name} speaks {wire_format!r}, and no enabled plugin registers that format")
-    return Bound(deployment, provider, provider.bind(deployment), codecs[wire_format])  # type: ignore[union-attr]
+    with blame(f"provider {provider.name}: binding a deployment of {deployment.group} failed", "Correct the deployment, or its plugin"):
+        upstream = provider.bind(deployment)  # type: ignore[union-attr]
+    return Bound(deployment, provider, upstream, codecs[wire_format])
 
 
 def _surfaces(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -55,18 +54,34 @@ class Models:
             else:
                 self._exact[group] = (*self._exact.get(group, ()), each)
         ranked = sorted(wild.items(), key=lambda item: (-len(item[0].replace("*", "")), item[0]))
-        self._wild = [(re.compile("(.*)".join(map(re.escape, name.split("*"))), re.DOTALL), tuple(found)) for name, found in ranked]
+        self._wild = [(name.split("*"), tuple(found)) for name, found in ranked]
         self.names = tuple(dict.fromkeys(each.deployment.group for each in bound))
 
     def find(self, model: str) -> tuple[Bound, ...]:
         found = self._exact.get(model)
         if found:
             return found
-        for pattern, bound in self._wild:
-            match = pattern.fullmatch(model)
-            if match:
-                return tuple(_filled(each, match.groups()) for each in bound)
+        for pieces, bound in self._wild:
+            captured = matched(pieces, model)
+            if captured is not None:
+                return tuple(_filled(each, captured) for each in bound)
         return ()
+
+
+def matched(pieces: Sequence[str], model: str) -> list[str] | None:
+    """What each `*` between the pieces stands for, or None. Linear in the model's name, which a client chooses."""
+    head, *middle, tail = pieces
+    if not (model.startswith(head) and model.endswith(tail) and len(model) >= len(head) + len(tail)):
+        return None
+    at, captured = len(model) - len(tail), []
+    for piece in reversed(middle):
+        found = model.rfind(piece, len(head), at)
+        if found < 0:
+            return None
+        captured.append(model[found + len(piece) : at])
+        at = found
+    captured.append(model[len(head) : at])
+    return captured[::-1]
 
 
 def _filled(bound: Bound, captured: Sequence[str]) -> Bound:
@@ -106,8 +121,9 @@ class Live:
 
     async def idle(self) -> None:
         """Returns when no request and no task is left."""
-        if self.requests or self.tasks:
-            self._idle = asyncio.Event()
+        while self.requests or self.tasks:
+            if self._idle is None or self._idle.is_set():
+                self._idle = asyncio.Event()  # one for all who wait
             await self._idle.wait()
 
 

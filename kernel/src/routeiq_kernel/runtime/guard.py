@@ -7,7 +7,8 @@ serves as the end of one call and the start of the next.
 
 from __future__ import annotations
 
-from asyncio import CancelledError
+import re
+from asyncio import CancelledError, timeout
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any
@@ -29,7 +30,7 @@ from routeiq_sdk import (
     Retry,
     RouteIQError,
 )
-from routeiq_sdk.stream import Block, Event
+from routeiq_sdk.stream import Block, Event, MessageEnd
 
 from ..pipeline.watchdog import Watch
 from .meter import Cell
@@ -37,6 +38,8 @@ from .meter import Cell
 Cells = tuple[Cell, ...]
 
 NO_ARGUMENT: Any = object()
+NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 ANSWERS: dict[str, tuple[type, ...]] = {
     "authenticate": (Principal, Reject), "on_request": (Request,), "authorize": (Deny,), "candidates": (list, tuple), "route": (Plan,),
     "before_upstream": (Call,), "on_upstream_error": (Retry, Next, Model, Fail), "response_headers": (tuple,),
@@ -65,10 +68,15 @@ async def ask(cells: Cells, watch: Watch, first: Any, second: Any, third: Any = 
                 raise
             except Exception as error:
                 answer = None
+                if watch.fired is cell:
+                    watch.disarm()
                 cell.failed(error, now)
             else:
                 if cell.misses:
                     cell.misses = 0
+            if watch.fired is not None:
+                _swallowed(cell, watch)
+                answer = None
             ended = monotonic()
             cell.calls += 1
             cell.seconds += ended - now
@@ -100,10 +108,15 @@ async def fold(cells: Cells, watch: Watch, value: Any, *args: Any) -> Any:
                 raise
             except Exception as error:
                 answer = None
+                if watch.fired is cell:
+                    watch.disarm()
                 cell.failed(error, now)
             else:
                 if cell.misses:
                     cell.misses = 0
+            if watch.fired is not None:
+                _swallowed(cell, watch)
+                answer = None
             ended = monotonic()
             cell.calls += 1
             cell.seconds += ended - now
@@ -135,6 +148,8 @@ async def tell(cells: Cells, watch: Watch, first: Any, second: Any = NO_ARGUMENT
             else:
                 if cell.misses:
                     cell.misses = 0
+            if watch.fired is not None:
+                _swallowed(cell, watch)
             ended = monotonic()
             cell.calls += 1
             cell.seconds += ended - now
@@ -151,13 +166,16 @@ def pass_event(cells: Cells, event: Event, rc: Any) -> Event | Sequence[Event] |
             continue
         try:
             answer = cell.call(event, rc)
-            if answer is not None:
+            if answer is not None and answer is not event:
                 _check(cell, answer)
         except ClientError:
             raise
         except Exception as error:
             answer = None
             cell.failed(error, now)
+        else:
+            if cell.misses:
+                cell.misses = 0
         ended = monotonic()
         cell.calls += 1
         cell.seconds += ended - now
@@ -186,6 +204,8 @@ def _pass_all(cells: Cells, events: Sequence[Event], rc: Any) -> Sequence[Event]
 def fold_sync(cells: Cells, value: Any, *args: Any) -> Any:
     for cell in cells:
         now = monotonic()
+        if cell.skip_until and cell.quarantined(now):
+            continue
         try:
             answer = cell.call(value, *args)
             if answer is not None:
@@ -193,6 +213,8 @@ def fold_sync(cells: Cells, value: Any, *args: Any) -> Any:
                 value = answer
         except Exception as error:
             cell.failed(error, now)
+        else:
+            cell.misses = 0
         cell.calls += 1
         cell.seconds += monotonic() - now
     return value
@@ -212,10 +234,19 @@ def collect(cell: Cell, *args: Any) -> list[Any]:
 async def attempt_safely(cell: Cell, *args: Any) -> Any:
     """A lone call (`on_config_changed`): the answer, or None when it failed; closed or open makes no difference."""
     try:
-        return await cell.call(*args)
+        async with timeout(cell.timeout_s):
+            return await cell.call(*args)
     except Exception as error:
         cell.closed = False
         return cell.failed(error, monotonic())
+
+
+def _swallowed(cell: Cell, watch: Watch) -> None:
+    """The plugin caught the cancellation and went on."""
+    if watch.fired is not cell:
+        raise CancelledError
+    watch.disarm()
+    cell.failed("it caught its own cancellation", monotonic())
 
 
 def _overdue(cell: Cell, watch: Watch) -> None:
@@ -229,6 +260,14 @@ def _overdue(cell: Cell, watch: Watch) -> None:
     cell.failed(f"no answer within {cell.timeout_s:g} s (hook_timeout_s in its manifest)", watch.until)
 
 
+def _are_headers(answer: Any) -> bool:
+    return all(NAME.fullmatch(name) and VALUE.fullmatch(value) for name, value in answer)
+
+
+def _ends(answer: Any) -> bool:
+    return any(type(each) is MessageEnd for each in (answer if isinstance(answer, list | tuple) else (answer,)))
+
+
 def _check(cell: Cell, answer: Any) -> None:
     allowed = ANSWERS.get(cell.hook)
     if allowed is None:
@@ -236,6 +275,10 @@ def _check(cell: Cell, answer: Any) -> None:
     if not isinstance(answer, allowed):
         names = ", ".join(kind.__name__ for kind in allowed)
         raise TypeError(f"answered {type(answer).__name__}; allowed are {names} and None")
+    if cell.hook == "response_headers" and not _are_headers(answer):
+        raise TypeError("answered a header that is no latin-1 text of one line")
+    if cell.hook == "on_stream_event" and _ends(answer):
+        raise TypeError("answered a MessageEnd: only the provider ends an answer")
     member = MEMBERS.get(cell.hook)
     if member and isinstance(answer, list | tuple) and not all(isinstance(each, member) for each in answer):
         raise TypeError(f"answered a sequence with something else than {member.__name__} in it")

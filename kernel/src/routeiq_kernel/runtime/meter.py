@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from routeiq_sdk import FailureMode, Manifest, PluginFailure
+from routeiq_sdk import FailureMode, Hold, Manifest, PluginFailure
 
 QUARANTINE_AFTER = 5
 """Failures in a row that quarantine a fail-open transform or a notify hook."""
@@ -25,7 +25,8 @@ class Cell:
 
     def __init__(self, manifest: Manifest, hook: str, kind: str, call: Callable[..., Any]) -> None:
         self.manifest, self.plugin, self.hook, self.call = manifest, manifest.name, hook, call
-        self.closed = manifest.on_failure is FailureMode.CLOSED and kind != "notify"
+        observes = hook == "on_block" and manifest.hold is Hold.NOTHING
+        self.closed = manifest.on_failure is FailureMode.CLOSED and kind != "notify" and not observes
         self.quarantinable = not self.closed and kind in ("transform", "notify")
         self.timeout_s = manifest.hook_timeout_s
         self.alarm: Callable[[Cell], None] | None = None

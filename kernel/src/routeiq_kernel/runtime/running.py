@@ -4,8 +4,8 @@ counts its holders and stops with the last."""
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from time import monotonic, time
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from .meter import Cell
 
 T = TypeVar("T")
 STOP_S = 10.0
+log = logging.getLogger("routeiq.plugins")
 
 
 class SystemClock:
@@ -68,6 +69,9 @@ class Running:
         self.config_before: object | None = None
         """While a reload that changed the config in place is not committed: what it was."""
         self.holders = 0
+        self.started = False
+        self.dead = ""
+        """Why the plugin no longer works, once its lifespan has ended by itself."""
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -81,24 +85,33 @@ class Running:
         if lifespan is None:
             return
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._task = asyncio.get_running_loop().create_task(self._live(lifespan.call(self.ctx), ready))
+        self._task = asyncio.get_running_loop().create_task(self._live(lifespan, ready))
         done, _ = await asyncio.wait((ready, self._task), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         if ready in done:
+            self.started = True
+            self._task.add_done_callback(self._ended)
             return
         if not done:
             self._task.cancel()
             raise GraphError(f"plugin {self.name}: lifespan did not come up within {timeout_s:g} s")
-        error = self._task.exception()
+        error = asyncio.CancelledError("it was cancelled") if self._task.cancelled() else self._task.exception()
         self._task = None
         if isinstance(error, ConfigError | GraphError):
             raise error
         what = f"{type(error).__name__}: {error}" if error else "ended before it was entered"
         raise GraphError(f"plugin {self.name}: lifespan failed: {what}") from error
 
-    async def _live(self, lifespan: AbstractAsyncContextManager[None], ready: asyncio.Future[None]) -> None:
-        async with lifespan:
+    async def _live(self, lifespan: Cell, ready: asyncio.Future[None]) -> None:
+        async with lifespan.call(self.ctx):
             ready.set_result(None)
             await self._stop.wait()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A lifespan that ends by itself takes its plugin's connections with it: readiness says so."""
+        if not self._stop.is_set() and self.started:
+            error = None if task.cancelled() else task.exception()
+            self.dead = f"its lifespan ended: {type(error).__name__ if error else 'cancelled'}"
+            log.error("plugin %s: %s", self.name, self.dead, exc_info=error)
 
     async def release(self) -> str | None:
         """One holder less; the last one leaves the lifespan. What went wrong there is returned, not raised: unwinding goes on."""
@@ -110,5 +123,5 @@ class Running:
         if not done:
             self._task.cancel()
             return f"plugin {self.name}: lifespan did not end within {STOP_S:g} s"
-        error = self._task.exception() if not self._task.cancelled() else None
+        error = self._task.exception() if not self._task.cancelled() and not self.dead else None
         return f"plugin {self.name}: lifespan failed while it was left: {type(error).__name__}: {error}" if error else None

@@ -17,6 +17,7 @@ from routeiq_sdk.wire import Headers
 from starlette.middleware.cors import CORSMiddleware
 
 from ..config.load import Document
+from ..graph.discover import blame
 from ..pipeline.context import Rc, Receive, Send, Stopped
 from ..pipeline.egress import Egress
 from ..pipeline.handle import settle, work
@@ -53,18 +54,31 @@ class Gateway:
         self.parent: Parent | None = None
         """Forwards an operation to the parent process; set by the worker."""
         self._retired: set[asyncio.Task[None]] = set()
+        self._next_apps: tuple[Any, Any] | None = None
+        self._old: set[Graph] = set()
+        """Replaced graphs that are not closed yet."""
         self._watch = asyncio.get_running_loop().create_task(graph.live.watchdog.run())
-        self._use(graph)
+        self._use(graph, self._apps(graph))
 
     @classmethod
     async def start(cls, document: Document, slots: Slots) -> Gateway:
-        return cls(await build(document, Watchdog()), slots)
+        graph = await build(document, Watchdog())
+        made: Gateway | None = None
+        try:
+            made = cls(graph, slots)
+        finally:
+            if made is None:
+                await graph.close()
+        return made
 
-    def _use(self, graph: Graph) -> None:
+    def _apps(self, graph: Graph) -> tuple[Any, Any]:
+        """All that may fail of a swap. Runs the plugins' middleware factories."""
+        return layered(self._dispatch, graph), cold_app(self, graph)
+
+    def _use(self, graph: Graph, apps: tuple[Any, Any]) -> None:
         self.graph = graph
         self._hot = graph.surfaces
-        self._app = layered(self._dispatch, graph)
-        self._cold = cold_app(self, graph)
+        self._app, self._cold = apps
         for running in graph.plugins:
             for cell in running.cells.values():
                 cell.alarm = self._alarm
@@ -141,8 +155,14 @@ class Gateway:
     async def prepare(self, document: Document) -> str:
         """Raises `ConfigError` or `GraphError`; then nothing changed."""
         await self.abort()
-        self.next = await build(document, self.graph.live.watchdog, self.graph)
-        return self.next.hash
+        self.next = graph = await build(document, self.graph.live.watchdog, self.graph)
+        self._next_apps = None
+        try:
+            self._next_apps = self._apps(graph)
+        finally:
+            if self._next_apps is None:
+                await self.abort()
+        return graph.hash
 
     def commit(self) -> None:
         """New requests use the new graph; the old one closes when its last request ended, or past its maximum age."""
@@ -150,7 +170,9 @@ class Gateway:
             return
         old, new, self.next = self.graph, self.next, None
         activate(new)
-        self._use(new)
+        assert self._next_apps is not None
+        self._use(new, self._next_apps)
+        self._old.add(old)
         self._aside(self._retire(old))
 
     async def abort(self) -> None:
@@ -161,6 +183,7 @@ class Gateway:
 
     async def _retire(self, graph: Graph) -> None:
         await self._emptied(graph, graph.settings.drain.max_graph_age_s, "reloaded")
+        self._old.discard(graph)
         for problem in await graph.close():
             log.error("%s", problem)
 
@@ -189,15 +212,20 @@ class Gateway:
 
     async def drained(self, timeout_s: float) -> None:
         """New requests are refused; returns when the open ones ended."""
-        self.refusing = self.graph.live.draining = True
-        await self._emptied(self.graph, timeout_s, "draining")
-        for task in tuple(self._retired):
-            task.cancel()
+        self.refusing = True
+        graphs = (self.graph, *self._old)
+        for graph in graphs:
+            graph.live.draining = True
+        await asyncio.gather(*(self._emptied(graph, timeout_s, "draining") for graph in graphs))
 
     async def close(self) -> None:
         await self.abort()
-        for problem in await self.graph.close():
-            log.error("%s", problem)
+        for task in tuple(self._retired):
+            task.cancel()
+        for graph in (*self._old, self.graph):
+            for problem in await graph.close():
+                log.error("%s", problem)
+        self._old.clear()
         self._watch.cancel()
 
     def status(self) -> dict[str, Any]:
@@ -223,20 +251,19 @@ def describe(running: Running) -> dict[str, Any]:
     }  # fmt: skip
 
 
-CORS_HEADERS = (
-    "authorization", "content-type", "x-api-key", "x-litellm-api-key", "anthropic-version", "anthropic-beta", "x-request-id",
-)  # fmt: skip
+CORS_EXPOSED = ("x-request-id", "x-upstream-request-id", "request-id", "retry-after", "x-should-retry", "x-routeiq-lossy")
 
 
 def layered(app: Any, graph: Graph) -> Any:
     for middleware in reversed(graph.middleware):
-        app = middleware(app)
+        with blame(f"middleware {middleware!r} failed", "Disable its plugin"):
+            app = middleware(app)
     cors = graph.settings.cors
     if cors.origins:
+        # any header may come: credentials travel in headers that a page must set itself, not in cookies
         app = CORSMiddleware(
             app, allow_origins=cors.origins, allow_methods=("GET", "POST", "HEAD", "DELETE"), allow_credentials=cors.credentials,
-            allow_headers=(*cors.headers, *CORS_HEADERS),
-            expose_headers=("x-request-id", "retry-after"),
+            allow_headers=("*",), expose_headers=CORS_EXPOSED,
         )  # fmt: skip
     return app
 

@@ -47,7 +47,12 @@ def cold_app(gateway: Gateway, graph: Graph) -> Any:
             await send(message)
 
         host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
-        if host and not HOST.fullmatch(host):
+        names = {name for name, _ in scope["headers"]}
+        if b"content-length" in names and b"transfer-encoding" in names:
+            answer = problem(400, "ambiguous_length", "The request has both Content-Length and Transfer-Encoding.", request_id)
+            answer.headers["connection"] = "close"
+            await answer(scope, receive, stamped)
+        elif host and not HOST.fullmatch(host):
             await problem(400, "invalid_host", "The Host header is not a host name.", request_id)(scope, receive, stamped)
         elif any(route.matches(scope)[0].value for route in routes):
             await app(scope, receive, stamped)

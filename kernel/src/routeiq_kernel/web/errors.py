@@ -16,6 +16,7 @@ from ..pipeline.context import Rc, Stopped
 from ..pipeline.deadlines import timed_out
 
 log = logging.getLogger("routeiq.request")
+UNWRITABLE = Error(kind="server", code="internal_error", message="The gateway failed; the request id leads to the reason in its log.")
 
 
 async def serve(rc: Rc, work: Coroutine[Any, Any, str]) -> None:
@@ -34,6 +35,7 @@ async def serve(rc: Rc, work: Coroutine[Any, Any, str]) -> None:
         error = upstream.error
         refused = upstream if isinstance(upstream, Refused) else None
     except PluginFailure as failure:
+        rc.detail = f"plugin {failure.plugin}, hook {failure.hook}"
         error = Error(kind="server", code="plugin_failure", message=f"The plugin {failure.plugin!r} failed; the request was not processed.")
     except Exception:
         log.exception("unexpected failure", extra={"request_id": rc.request_id})
@@ -43,16 +45,28 @@ async def serve(rc: Rc, work: Coroutine[Any, Any, str]) -> None:
         return
     rc.outcome_status, rc.outcome_error = rc.outcome_status or "error", error
     try:
-        await respond(rc, error, refused)
+        try:
+            await respond(rc, error, refused)
+        except PluginFailure:  # of `response_headers`
+            rc.egress.plain = True
+            await respond(rc, error, refused)
+        except Exception:
+            log.exception("an error could not be written", extra={"request_id": rc.request_id})
+            rc.egress.plain = True
+            await respond(rc, UNWRITABLE)
     except CancelledError:
         if rc.watch.fired is None:
             raise
         rc.watch.disarm()
+    finally:
+        refused = None  # its traceback holds this frame: a cycle that keeps the request until the next collection
 
 
 def _cancelled(rc: Rc) -> Error | None:
     """None when there is nobody left to tell."""
     fired = rc.watch.fired
+    if fired is None and not rc.watch.task.cancelling():
+        return Error(kind="server", code="internal_error", message="The gateway failed; the request id leads to the reason in its log.")
     if fired is None:
         rc.outcome_status = "cancelled"
         raise

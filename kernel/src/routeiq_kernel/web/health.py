@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .app import Gateway
 
 CHECK_S = 2.0
+STATES = ("healthy", "degraded", "failing")
 LIVE = ("/_health/live", "/livez", "/health/liveliness")
 READY = ("/_health/ready", "/readyz", "/health", "/health/readiness")
 
@@ -59,7 +60,8 @@ def _own(graph: Graph) -> list[tuple[str, Health]]:
     for running in graph.plugins:
         bad = [cell for cell in running.cells.values() if cell.misses or cell.skip_until > now]
         what = "; ".join(f"{cell.hook}: {cell.failures} failures{', quarantined' if cell.skip_until > now else ''}" for cell in bad)
-        found.append((f"plugin.{running.name}", Health("degraded", what) if bad else Health()))
+        state = Health("failing", running.dead) if running.dead else Health("degraded", what) if bad else Health()
+        found.append((f"plugin.{running.name}", state))
     return found
 
 
@@ -70,8 +72,12 @@ async def _run(check: HealthCheck) -> Health:
     if not done:
         task.cancel()
         return Health("failing", f"no answer within {CHECK_S:g} s")
-    error = task.exception()
-    return Health("failing", type(error).__name__) if error else task.result()
+    error = asyncio.CancelledError() if task.cancelled() else task.exception()
+    if error is not None:
+        return Health("failing", type(error).__name__)
+    found = task.result()
+    known = isinstance(found, Health) and found.status in STATES
+    return found if known else Health("failing", "its answer is no Health of a known status")
 
 
 async def _checked(check: HealthCheck) -> Health:

@@ -49,7 +49,7 @@ def log_request(rc: Rc) -> None:
     error = rc.outcome_error
     request_log.log(level, "%s %s", rc.surface.method, rc.surface.path, extra={
         "request_id": rc.request_id, "outcome": status, "status": rc.http_status, "kind": error.kind if error else None,
-        "code": error.code if error else None, "detail": rc.detail or None, "model": rc.request.model if rc.request else None,
+        "code": error.code if error else None, "detail": rc.detail or None, "model": rc.request.model[:128] if rc.request else None,
         "deployment": rc.bound.deployment.id if rc.bound else None, "attempts": len(rc.attempts), "path": rc.route_taken,
         "principal": rc.principal.id if rc.principal else None, "duration_ms": round((monotonic() - rc.started_s) * 1000, 1),
     })  # fmt: skip

@@ -22,7 +22,7 @@ CREDENTIALS = {name: name.decode() for name in (OWN, BEARER, API_KEY, b"api-key"
 WHERE = "set general_settings.master_key or LITELLM_MASTER_KEY"
 FIRST_REQUEST = (
     "curl {url}/v1/chat/completions -H 'Authorization: Bearer %s' -H 'content-type: application/json' "
-    """-d '{"model":"demo","messages":[{"role":"user","content":"Hello"}]}'"""
+    """-d '{"model":"%s","messages":[{"role":"user","content":"Hello"}]}'"""
 )
 
 
@@ -51,7 +51,10 @@ class AuthKeys:
                 raise ConfigError(f"auth_keys: production mode needs a master key; {WHERE}")
             key = load_or_create(ctx.state_dir / "master_key")
             self._key = key.encode()
-            ctx.announce(FIRST_REQUEST % key)
+            model = next((each.group for each in ctx.deployments if "*" not in each.group), "MODEL")
+            ctx.announce(FIRST_REQUEST % (key, model))
+        else:
+            ctx.announce("key      the configured master key, as Authorization: Bearer or x-api-key")
         yield
 
     @hookimpl

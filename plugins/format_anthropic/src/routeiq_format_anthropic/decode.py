@@ -105,6 +105,10 @@ class AnthropicDecoder:
             block.field, value = field, _joined(block, value)
         return [BlockDelta(frame=Frame(NAME, frame) if block.is_dense else None, index=block.index, field=field, value=value)]
 
+    @property
+    def complete(self) -> bool:
+        return self._stop and not self._over
+
     def close(self) -> list[Event]:
         if not self._stop or self._over:
             return []

@@ -55,10 +55,12 @@ class ChatDecoder:
         self._bad = 0
         return self._chunk(chunk, frame[6:-2], Frame(NAME, frame))
 
+    @property
+    def complete(self) -> bool:
+        return not self._over and bool(self._lanes) and all(lane.finished for lane in self._lanes.values())
+
     def close(self) -> list[Event]:
-        if self._over or not self._lanes or not all(lane.finished for lane in self._lanes.values()):
-            return []
-        return self._end(None)
+        return self._end(None) if self.complete else []
 
     def whole(self, chunk: Chunk, body: bytes, surrogates: bool = False) -> list[Event]:
         """A whole answer: all events share one frame."""

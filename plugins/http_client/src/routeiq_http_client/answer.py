@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aiohttp import ClientError, ClientResponse
-from routeiq_sdk import UpstreamError
 
 from .failures import broken, too_large
 
@@ -23,11 +22,11 @@ class Answer:
         self.status = response.status
         self.headers: Sequence[tuple[bytes, bytes]] = [(name.lower(), value) for name, value in response.raw_headers]
         self._response, self._content, self._place = response, response.content, place
-        self._broken: UpstreamError | None = None
+        self._broken = False
 
     async def chunk(self) -> bytes:
-        if self._broken is not None:
-            raise self._broken
+        if self._broken:
+            raise broken(self._place)
         try:
             data = await self._content.readany()
         except (ClientError, OSError) as error:
@@ -38,12 +37,12 @@ class Answer:
 
     def _rest(self, error: BaseException) -> bytes:
         """What had arrived when the connection broke; the error is for the next call. Raises it when nothing had."""
-        self._broken = broken(self._place)
+        self._broken = True
         self._content.set_exception(None)  # type: ignore[arg-type]
         rest = self._content.read_nowait()
         self.close()
         if not rest:
-            raise self._broken from error
+            raise broken(self._place) from error
         return rest
 
     def _was_cut(self) -> bool:
