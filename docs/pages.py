@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 from routeiq_kernel.config.flags import FLAGS
 from routeiq_kernel.config.kernel import Settings
+from routeiq_sdk import context, decisions, manifest, request, resources, services, specs, stream
 from routeiq_sdk.specs import HOOKS, Specs
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -26,7 +27,7 @@ GROUPS = {
 HOOKS_HEAD = """# Hooks
 
 The plugin API, version 1.0. An implementation is a method of the plugin class marked `@hookimpl`. It names only the arguments it
-needs, gives them no defaults, and is a coroutine function where the hook is one. Types are those of `routeiq_sdk`.
+needs, gives them no defaults, and is a coroutine function where the hook is one. The types are on the page [types](types.md).
 
 | kind | composition | when the plugin itself fails |
 | --- | --- | --- |
@@ -106,7 +107,67 @@ def _code(words: Any) -> str:
     return ", ".join(f"`{word}`" for word in words)
 
 
-PAGES = {"hooks.md": hooks_page, "configuration.md": configuration_page}
+TYPES_HEAD = """# Types that plugins meet
+
+What the hooks receive and answer, module by module, as their own docstrings say it. Everything is immutable. To change an event use
+`routeiq_sdk.stream.replace(event, value=...)`, to change a request `request.replace(...)`.
+
+A plugin that sees or changes answers (`on_stream_event`, `on_block`, `on_response`) names `Capability.STREAM` in its manifest, and
+what it changes in `mutates`, such as `mutates=("text",)`: the contract kit holds one that names nothing to unchanged bytes. A plugin
+that provides a service names its key in `provides` and gives the object in `provide_services`; one that needs it names the key in
+`requires` and asks `ctx.service(KEY)` in its `lifespan`:
+
+```python
+from contextlib import asynccontextmanager
+from routeiq_sdk import Manifest, ServiceKey, hookimpl
+
+TALLY = ServiceKey("acme_tally")
+counts = Manifest(name="acme_tally", api="1.0", factory="acme:Tally", provides=(TALLY,))
+shouts = Manifest(name="acme_shout", api="1.0", factory="acme:Shout", requires=(TALLY,))
+
+class Tally:
+    @hookimpl
+    def provide_services(self):
+        return {TALLY: []}
+
+class Shout:
+    @hookimpl
+    @asynccontextmanager
+    async def lifespan(self, ctx):
+        self.tally = ctx.service(TALLY)
+        yield
+```
+"""
+TYPES = {
+    manifest: ("Manifest", "FailureMode", "Hold", "Capability"),
+    decisions: ("Principal", "Reject", "Deny", "Plan", "Failure", "Retry", "Next", "Model", "Fail", "Attempt"),
+    context: ("PluginContext", "RequestContext", "Outcome", "Transaction"),
+    request: ("Request", "Content", "Message", "Tool", "ToolChoice", "Sampling"),
+    specs: ("Response",),
+    stream: (
+        "MessageStart", "BlockStart", "BlockDelta", "BlockStop", "Usage", "UsageParts", "Stop", "Annotation", "Ping", "Opaque", "Error",
+        "MessageEnd", "Text", "Media", "Reasoning", "Refusal", "ToolCall", "ToolResult", "OpaqueBlock", "Seal",
+    ),
+    resources: ("Deployment", "Surface", "Reply", "Call", "Route", "Health", "HealthCheck", "Strategy"),
+    services: ("ServiceKey", "HttpClients", "StateStore", "Clock"),
+}  # fmt: skip
+
+
+def types_page() -> str:
+    parts = [TYPES_HEAD]
+    for module, names in TYPES.items():
+        parts.append(f"## {module.__name__}\n")
+        parts += [_type(getattr(module, name)) for name in names]
+    return "\n".join(parts)
+
+
+def _type(cls: type) -> str:
+    told = inspect.getdoc(cls) if cls.__doc__ else ""
+    members = [f"`{name}: {kind}`" for name, kind in vars(cls).get("__annotations__", {}).items() if not name.startswith("_")]
+    return "\n\n".join(filter(None, (f"### {cls.__name__}", told, ", ".join(members)))) + "\n"
+
+
+PAGES = {"hooks.md": hooks_page, "configuration.md": configuration_page, "types.md": types_page}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

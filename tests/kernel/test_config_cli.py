@@ -95,6 +95,21 @@ def test_show_says_where_each_value_came_from_and_masks_secrets(folder: Path) ->
     assert "sk-secret" not in done.stdout + run(folder, "show").stdout
 
 
+@pytest.mark.parametrize("headers", ['{Cookie: "s=HIDDEN", helicone-auth: "Bearer HIDDEN", x-a: [HIDDEN]}', '\'{"a": "HIDDEN"}\''])
+def test_show_hides_every_value_of_headers_and_variables(tmp_path: Path, headers: str) -> None:
+    (tmp_path / "routeiq.yaml").write_text(
+        f"model_list: [{{model_name: m, litellm_params: {{model: openai/m, api_key: k, extra_headers: {headers}}}}}]\n"
+        f"router_settings: {{default_litellm_params: {{extra_headers: {{X: HIDDEN}}}}}}\n"
+        "environment_variables: {PGPASS: HIDDEN, NUMBER: 4711, OTHER: os.environ/HOME}\n",
+        "utf-8",
+    )
+    done = run(tmp_path, "show", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["environment_variables.PGPASS"]["value"] == "***"
+    assert "HIDDEN" not in done.stdout and "4711" not in done.stdout
+    assert "HIDDEN" not in run(tmp_path, "explain", "model_list").stdout
+
+
 @pytest.mark.parametrize(
     ("key", "text"),
     [

@@ -156,6 +156,27 @@ def test_a_link_in_place_of_the_key_file_is_refused(tmp_path: Path) -> None:
         load_or_create(tmp_path / "master_key")
 
 
+def test_a_pipe_or_a_folder_in_place_of_the_key_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    (tmp_path / "folder").mkdir()
+    for name, problem in (("pipe", "no regular file"), ("folder", "a directory")):
+        with pytest.raises(ConfigError, match=problem) as caught:
+            load_or_create(tmp_path / name)
+        assert str(tmp_path / name) in str(caught.value)
+
+
+def test_the_key_file_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "master_key"
+    key = load_or_create(path)
+    owner = os.stat(path).st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    if owner == 0:
+        assert load_or_create(path) == key, "root may have made it"
+        os.chown(path, 12345, -1)
+    with pytest.raises(ConfigError, match="another user"):
+        load_or_create(path)
+
+
 def test_a_folder_that_cannot_be_written_is_a_configuration_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="auth_keys"):

@@ -341,3 +341,14 @@ def test_the_plugin_registers_its_codec_and_surfaces() -> None:
     }
     match = surfaces["GET", "/v1/models"].match
     assert match is not None and match(Headers([(b"anthropic-version", b"2023-06-01")])) and not match(Headers([]))
+
+
+@pytest.mark.parametrize(("value", "seconds"), [(b"inf", None), (b"9" * 400, None), (b"-1", None), (b"nan", None), (b"1e9", 86_400)])
+def test_an_absurd_wait_is_no_wait(value: bytes, seconds: float | None) -> None:
+    assert CODEC.parse_error(429, [(b"retry-after", value)], b"").retry_after_s == seconds
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), -1.0])
+def test_an_error_with_an_odd_wait_is_written_without_it(seconds: float) -> None:
+    headers = CODEC.build_error(Error(kind="rate_limit", message="why", retry_after_s=seconds), "r")[1]
+    assert b"retry-after" not in dict(headers)

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 from msgspec import structs
+from routeiq_format_anthropic import usage
+from routeiq_format_anthropic.order import repair
 from routeiq_sdk.errors import ClientError
 from routeiq_sdk.request import Content, Message, OutputOptions, ReasoningOptions, Request, Sampling, Tool, ToolChoice
-from routeiq_sdk.stream import Cache, Media, Reasoning, Refusal, Seal, Text, ToolCall, ToolResult
+from routeiq_sdk.stream import Cache, Media, Reasoning, Refusal, Seal, Text, ToolCall, ToolResult, UsageParts
 from routeiq_sdk.testing.builders import deployment
 from routeiq_sdk.wire import Built, Headers, members, patch
 
 from .wire import CODEC, USER, parse
 
+USER_TURN = Message(role="user", parts=(Text(text="x"),), was_str=True)
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="}}
 CONVERSATION = [
     {"role": "user", "content": [{"type": "text", "text": "Hi", "novel": 1}, IMAGE]},
@@ -372,3 +376,23 @@ def test_lone_surrogate_escapes_in_a_body_are_not_refused() -> None:
     assert [part.text for message in request.messages for part in message.parts if isinstance(part, Text)] == ["a\ud83d b", "\ude00"]
     written = build(request.replace(end_user="u")).body
     assert json.loads(written)["messages"] == json.loads(body)["messages"]
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_conversation_of_many_calls_costs_what_it_weighs(answered: bool) -> None:
+    call, result = (lambda n: ToolCall(call_id=f"c{n}", name="f", args="{}")), (lambda n: ToolResult(call_id=f"c{n}", parts=()))
+    messages = [turn for n in range(4000) for turn in (Message(role="assistant", parts=(call(n),)), USER_TURN)]
+    if answered:
+        results = [Message(role="tool", parts=(result(n),)) for n in range(6000)]
+        messages = [USER_TURN, Message(role="assistant", parts=tuple(map(call, range(6000)))), *results]
+    began = time.process_time()
+    repaired = repair(messages, True, [])
+    assert time.process_time() - began < 1
+    assert sum(isinstance(part, ToolResult) for message in repaired for part in message.parts) == (6000 if answered else 4000)
+
+
+@pytest.mark.parametrize("digits", [400, 6000])
+def test_a_number_too_large_to_count_is_unknown(digits: int) -> None:
+    native = b'{"input_tokens":%b,"output_tokens":1}' % (b"9" * digits)
+    assert usage.read(native) is None
+    assert usage.build(UsageParts(input=1, native=b'{"a":' + b"9" * 6000 + b"}"), True)["input_tokens"] == 1  # type: ignore[index]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from routeiq_sdk.stream import Annotation, BlockStart, BlockStop, Error, MessageEnd, MessageStart, Reasoning, Stop, Text, ToolCall, Usage
@@ -334,3 +335,19 @@ def test_log_probabilities_follow_their_text() -> None:
     events = decoded(*STREAMS["logprobs"])
     assert json.loads(joined(events, "logprobs")[0]) == {"content": [{"token": "x", "logprob": -0.5}]}
     assert chunks(encoded(shape(events)))[1]["choices"][0]["delta"] == {"content": "x"}
+
+
+@pytest.mark.parametrize("arguments", ["{", "{}}", '{"a": 1}'])
+def test_many_calls_cost_what_they_weigh(arguments: str) -> None:
+    frames = [calls(call(number, arguments, id=f"x{number}", name="f")) for number in range(3000)]
+    began = time.process_time()
+    events = decoded(ROLE, *frames, FINISH_TOOLS, DONE)
+    assert time.process_time() - began < 2
+    assert sum(isinstance(event, BlockStop) for event in events) == 3000
+
+
+def test_a_call_that_ends_while_others_are_open_closes_at_the_next_block() -> None:
+    opened = [calls(call(number, "{", id=f"x{number}", name="f")) for number in (0, 1)]
+    later = (calls(call(0, '"a":1}')), calls(call(0, "\n")), calls(ONE | {"index": 2, "id": "x3"}))
+    events = decoded(ROLE, *opened, *later, FINISH_TOOLS, DONE)
+    assert [event.index for event in events if isinstance(event, BlockStart | BlockStop)] == [0, 1, 0, 2, 1, 2]

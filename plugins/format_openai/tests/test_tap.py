@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from routeiq_sdk.wire import Signal, Tap
 
@@ -131,3 +133,10 @@ def test_done_without_a_space_and_bytes_after_it() -> None:
 def test_a_choice_that_begins_late_must_finish_too() -> None:
     tap, _, _ = tapped(ROLE, chunk({"content": "a"}), chunk({"content": "b"}, index=1), chunk(None, "stop"))
     assert not tap.complete
+
+
+def test_many_choices_cost_what_they_weigh() -> None:
+    frames = [chunk({"content": "a"}, "stop", index=number) for number in range(8000)]
+    began = time.process_time()
+    assert tapped(*frames)[0].complete
+    assert time.process_time() - began < 1

@@ -208,3 +208,24 @@ def test_models_are_listed_as_openai_does() -> None:
 def test_tokens_are_estimated_and_counted() -> None:
     assert CODEC.estimate_tokens(request(messages=[{"role": "user", "content": "x" * 400}])) == 100
     assert json.loads(CODEC.count_reply(3)) == {"input_tokens": 3}
+
+
+@pytest.mark.parametrize("name", [b"retry-after", b"retry-after-ms"])
+@pytest.mark.parametrize("value", [b"inf", b"nan", b"-1", b"9" * 400])
+def test_an_absurd_wait_is_no_wait(name: bytes, value: bytes) -> None:
+    assert CODEC.parse_error(429, [(name, value)], b"").retry_after_s is None
+
+
+def test_nobody_waits_longer_than_a_day() -> None:
+    assert CODEC.parse_error(429, [(b"retry-after", b"99999999")], b"").retry_after_s == 86_400
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), -1.0])
+def test_an_error_with_an_odd_wait_is_written_without_it(seconds: float) -> None:
+    headers = CODEC.build_error(Error(kind="rate_limit", message="m", retry_after_s=seconds), "r")[1]
+    assert b"retry-after" not in dict(headers)
+
+
+def test_usage_that_cannot_be_read_again_is_written_anew() -> None:
+    parts = UsageParts(input=1, output=2, native=b'{"big":' + b"9" * 6000 + b"}")
+    assert write_usage(parts)["total_tokens"] == 3

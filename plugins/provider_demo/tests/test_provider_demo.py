@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -219,3 +220,39 @@ def test_shortened_text_is_within_its_limit_and_whole_characters(limit: int) -> 
     short = shortened(text, limit)
     assert text.startswith(short)
     assert limit - 1 <= tokens(short) <= limit or short == text
+
+
+MANY = [f"p{number}" for number in range(999)]
+BIG = {f"q{number}": True for number in range(20_000)}
+
+
+def _each(schema: dict[str, Any]) -> dict[str, Any]:
+    """An object of many properties that all have the one schema."""
+    return {"$defs": {"a": schema}, "required": MANY, "properties": {name: {"$ref": "#/$defs/a"} for name in MANY}}
+
+
+COSTLY = {
+    "strings": _each({"type": "string"}),
+    "arms": {"allOf": [{"properties": {f"p{n}_{m}": True for m in range(20)}} for n in range(3000)]},
+    "references": _each({"allOf": [{"properties": BIG}]}),
+    "names": {"required": list(BIG), "properties": {name: {"$ref": "#"} for name in BIG}},
+    "a long reference": _each({"$ref": "/" * 500_000}),
+    "a large default": _each({"default": "x" * 500_000}),
+    "a large enum": _each({"enum": MANY * 20}),
+    "numbers": _each({"type": "number", "multipleOf": 7919}),
+}
+
+
+@pytest.mark.parametrize("text", ["“" * 2000, "1 " * 1000, "in " * 700])
+@pytest.mark.parametrize("name", list(COSTLY))
+def test_a_costly_schema_takes_no_seconds(name: str, text: str) -> None:
+    schema = json.dumps({"type": "object", **COSTLY[name]}).encode()
+    began = time.process_time()
+    example(schema, text, {})
+    assert time.process_time() - began < 1
+
+
+def test_quotes_inside_quotes_and_all_arms_are_found() -> None:
+    assert example(b'{"type":"string"}', "say “one «two» three”", "") == "two"
+    arms = [{"required": [name], "properties": {name: {"const": number}}} for number, name in enumerate("ab", 1)]
+    assert example(json.dumps({"type": "object", "allOf": arms}).encode(), "", {}) == {"a": 1, "b": 2}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
+import json
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 from routeiq_provider_http.binding import bind
 from routeiq_provider_http.encoding import STEP_BYTES, identity
+from routeiq_provider_http.hiding import forms, hiding
 from routeiq_provider_http.plugin import HttpProvider, HttpProviders
 from routeiq_provider_http.table import PROVIDERS
 from routeiq_sdk import Call, ConfigError, Deployment, Secret, UpstreamError
@@ -172,6 +175,12 @@ def test_only_listed_headers_of_a_provider_reach_the_client() -> None:
     assert found == [*kept, (b"x-upstream-request-id", b"up")]
 
 
+def test_a_header_value_that_http_does_not_allow_is_dropped() -> None:
+    bad = [(b"x-ratelimit-a", b"1" + bytes([code])) for code in (*range(9), *range(10, 32), 127)]
+    good = [(b"x-ratelimit-b", b""), (b"x-ratelimit-c", b"a\tb c"), (b"x-ratelimit-d", b"\xc3\xa4")]
+    assert provider("openai").return_headers([*bad, *good, (b"x-request-id", b"a\x0bb")]) == good
+
+
 class Body:
     """An answer in pieces."""
 
@@ -225,6 +234,77 @@ async def test_a_small_chunk_that_inflates_to_much_is_given_in_bounded_steps() -
     with pytest.raises(UpstreamError, match="larger than"):
         await identity(body).read(10 * STEP_BYTES)
     assert body.closed
+
+
+@pytest.mark.parametrize("packed", [gzip.compress(b"x" * 10 * STEP_BYTES), gzip.compress(b"") * 100 + gzip.compress(b"x")])
+async def test_others_have_their_turn_while_one_chunk_is_inflated(packed: bytes) -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    await identity(Body([packed])).read(10 * STEP_BYTES)
+    task.cancel()
+    assert turns >= 9
+
+
+KEY = 'sk-"quoted"/and&long'
+EXTRA = {"Cookie": "s=session-1", "X-Auth": "Token abcdefgh", "X-Title": "my application", "X-Short": "short"}
+SECRETS = bind(ROWS["openai"], made(key=KEY, params={"extra_headers": EXTRA})).secrets
+
+
+def answered(status: int, pieces: Sequence[bytes], headers: Sequence[tuple[bytes, bytes]] = ()) -> Any:
+    body = Body(pieces, "identity")
+    body.status, body.headers = status, [*body.headers, *headers]
+    body.read = lambda _: asyncio.sleep(0, b"".join(pieces))  # type: ignore[method-assign]
+    return hiding(body, SECRETS)
+
+
+def echo(escape: Callable[[str], str] = str) -> bytes:
+    return f"error: Bearer {escape(KEY)}; {escape(KEY)} s=session-1 abcdefgh; my application, short".encode()
+
+
+SPELLINGS: list[Callable[[str], str]] = [
+    str,
+    lambda text: json.dumps(text)[1:-1],
+    lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+    lambda text: json.dumps(text)[1:-1].replace("&", "\\u0026"),
+]
+
+
+@pytest.mark.parametrize("escape", SPELLINGS)
+@pytest.mark.parametrize("size", [1, 5, 30, 1000])
+async def test_an_error_does_not_show_the_keys_it_was_sent(escape: Callable[[str], str], size: int) -> None:
+    data, expected = echo(escape), b"error: ***; *** *** ***; my application, short"
+    assert await answered(401, [data]).read(1000) == expected
+    answer, parts = answered(500, [data[at : at + size] for at in range(0, len(data), size)]), []
+    while part := await answer.chunk():
+        parts.append(part)
+    assert b"".join(parts) == expected
+
+
+def test_the_headers_of_an_error_show_no_key_and_can_be_sent() -> None:
+    answer = answered(400, [], [(b"openai-a", KEY.encode()), (b"openai-b", b"a\x0bb")])
+    assert list(answer.headers) == [(b"content-type", b"text/plain"), (b"content-encoding", b"identity"), (b"openai-a", b"***")]
+
+
+@pytest.mark.parametrize("escape", SPELLINGS)
+async def test_an_error_inside_an_answer_keeps_its_length_and_loses_its_keys(escape: Callable[[str], str]) -> None:
+    data = echo(escape)
+    answer = answered(200, [data, b"x" + KEY.encode()])
+    for found in (await answer.chunk(), (await answer.read(1000))[: len(data)]):
+        assert len(found) == len(data) and escape(KEY).encode() not in found and b"session-1" not in found
+        assert found.endswith(b"; my application, short")
+    assert await answer.chunk() == b"x" + KEY.encode(), "what is no error is not searched"
+
+
+def test_an_answer_without_keys_is_given_as_it_is() -> None:
+    body: Any = Body([])
+    assert forms(["", "short"]) == () and hiding(body, ()) is body
 
 
 @pytest.mark.parametrize(("pieces", "problem"), [([gzip.compress(TEXT)[:-9]], "ended inside"), ([b"plain text"], "no valid gzip")])

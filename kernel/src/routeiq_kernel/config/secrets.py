@@ -6,6 +6,8 @@ import re
 from typing import Any
 
 MASK = "***"
+WHOLLY = frozenset(("extra_headers", "environment_variables"))
+"""Settings below which every value is hidden: their names are anybody's."""
 NAME = re.compile(r"(^|[_-])(access)?keys?$|api[_-]?key|secret|passw|token(?!s)|credential|authorization", re.IGNORECASE)
 NUMBER = re.compile(r"(?<!per_)(key|secret|password|token)$", re.IGNORECASE)
 USERINFO = re.compile(r"(://)[^/@\s]+@")
@@ -20,7 +22,7 @@ def is_secret(name: str, value: Any) -> bool:
 
 def masked(value: Any, name: str = "", hide: bool = False) -> Any:
     """A copy with everything secret below replaced. References to the environment stay: they tell nothing."""
-    hide = hide or is_secret(name, value)
+    hide = hide or name in WHOLLY or is_secret(name, value)
     if isinstance(value, dict):
         return {key: masked(item, str(key), hide) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -30,6 +30,8 @@ async def read(reader: asyncio.StreamReader, limit_bytes: int) -> Message | None
         message = json.loads(await reader.readexactly(length))
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
+    except RecursionError:
+        raise ValueError("the message is nested too deep") from None
     if not isinstance(message, dict):
         raise ValueError("the message is no object")
     return message
@@ -59,7 +61,8 @@ class Link:
         """Reads until the other side is gone. Whoever still waits for an answer is told so."""
         try:
             while (message := await read(self._reader, MAX_BYTES)) is not None:
-                answered = self._waiting.get(message.pop("re", 0))
+                number = message.pop("re", 0)
+                answered = self._waiting.get(number) if isinstance(number, int) else None
                 if answered is not None and not answered.done():
                     answered.set_result(message)
                 elif "op" in message:

@@ -110,4 +110,4 @@ def _row(member: Member, found: Message) -> dict[str, Any]:
 async def forward(parent: Parent, message: Message) -> Message:
     """What only a graph can answer: any ready worker has one."""
     member = next((each for each in parent.members.values() if each.ready), None)
-    return await member.link.ask(message, SHORT_S) if member else failure("no worker is ready")
+    return await member.link.ask({"op": message.get("op")}, SHORT_S) if member else failure("no worker is ready")

@@ -33,11 +33,11 @@ async def serve(app: Any, settings: Settings, listener: socket, until: Until) ->
 
 
 async def _hypercorn(app: Any, settings: Settings, listener: socket, until: Until) -> None:
-    from hypercorn.asyncio import serve
     from hypercorn.config import Config
 
+    from .hypercorn_server import serve
+
     config = Config()
-    config.bind = [f"fd://{listener.dup().detach()}"]
     config.backlog = BACKLOG
     config.accesslog, config.errorlog = None, _quiet("hypercorn.error")
     config.alpn_protocols = ["http/1.1"]
@@ -48,7 +48,7 @@ async def _hypercorn(app: Any, settings: Settings, listener: socket, until: Unti
     config.graceful_timeout = float(GRACE_S)
     if settings.tls.certfile:
         config.certfile, config.keyfile, config.keyfile_password = tls_files(settings)
-    await serve(app, config, shutdown_trigger=until, mode="asgi")
+    await serve(app, config, listener.dup(), until)
 
 
 async def _uvicorn(app: Any, settings: Settings, listener: socket, until: Until) -> None:

@@ -12,6 +12,8 @@ import msgspec
 if TYPE_CHECKING:
     from ..pipeline.context import Rc
 
+LIBRARIES = ("aiohttp", "asyncio", "h2", "hpack", "hypercorn", "wsproto")
+"""At level debug they log headers and payloads: never below warning."""
 request_log = logging.getLogger("routeiq.request")
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -37,7 +39,8 @@ def set_up(level: str, format: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
 
 
 def log_request(rc: Rc) -> None:

@@ -40,8 +40,8 @@ from .sse import event as sse
 
 class AnthropicEncoder:
     __slots__ = (
-        "_block", "_family", "_finished", "_has_refusal", "_has_tools", "_hidden", "_input", "_is_native", "_next", "_open", "_over",
-        "_raw", "_request", "_run", "_signature", "_start", "_started", "_stop", "_usage", "_waiting", "losses",
+        "_block", "_draining", "_family", "_finished", "_has_refusal", "_has_tools", "_hidden", "_input", "_is_native", "_next", "_open",
+        "_over", "_raw", "_request", "_run", "_signature", "_start", "_started", "_stop", "_usage", "_waiting", "losses",
     )  # fmt: skip
 
     def __init__(self, request: Request) -> None:
@@ -49,7 +49,7 @@ class AnthropicEncoder:
         self.losses: list[str] = []
         self._run: list[Event] = []
         self._start: MessageStart | None = None
-        self._started = self._finished = self._over = self._is_native = False
+        self._started = self._finished = self._over = self._is_native = self._draining = False
         self._has_tools = self._has_refusal = False
         self._family = ""
         self._raw = self._open = -1
@@ -57,7 +57,8 @@ class AnthropicEncoder:
         self._block: Block = Text()
         self._signature = self._input = ""
         self._hidden: set[int] = set()
-        self._waiting: list[Event] = []
+        self._waiting: dict[int, list[Event]] = {}
+        """Events of blocks that started while another one was open, in the order of their starts."""
         self._stop: Stop | None = None
         self._usage: UsageParts | None = None
 
@@ -188,11 +189,11 @@ class AnthropicEncoder:
             return
         if isinstance(event, BlockStart):
             if self._open >= 0:
-                self._waiting.append(event)
+                self._waiting[event.index] = [event]
             else:
                 self._start_block(event, out)
         elif event.index != self._open:
-            self._waiting.append(event)
+            self._waiting.get(event.index, []).append(event)
         elif isinstance(event, BlockDelta):
             self._delta(event, out)
         else:
@@ -261,13 +262,20 @@ class AnthropicEncoder:
 
     def _drain(self, out: list[bytes]) -> None:
         """Blocks that waited for the open one to close."""
-        waiting, self._waiting = self._waiting, []
-        for event in waiting:
-            if event.frame is not None and event.frame.format == NAME and event.frame.count == 1:
-                self._run = [event]
-                self._end_run(out)
-            else:
-                self._encode(event, out)
+        if self._draining:
+            return
+        self._draining = True
+        while self._waiting and self._open < 0:
+            for event in self._waiting.pop(next(iter(self._waiting))):
+                self._encode_waiting(event, out)
+        self._draining = False
+
+    def _encode_waiting(self, event: Event, out: list[bytes]) -> None:
+        if event.frame is not None and event.frame.format == NAME and event.frame.count == 1:
+            self._run = [event]
+            self._end_run(out)
+        else:
+            self._encode(event, out)
 
     def _finish(self, out: list[bytes]) -> None:
         self._open_message(out)

@@ -30,6 +30,7 @@ TYPES: Mapping[str, str] = MappingProxyType(
         "over_capacity": "overloaded_error", "draining": "overloaded_error",
     }
 )  # fmt: skip
+MAX_WAIT_S = 86_400
 _TOO_LONG = ("prompt is too long", "input length and `max_tokens` exceed")
 
 
@@ -90,10 +91,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait, from `retry-after-ms` or `retry-after` (seconds; a date counts from the `date` header)."""
     try:
         if "retry-after-ms" in headers:
-            wait = float(headers["retry-after-ms"]) / 1000
-        else:
-            wait = float(headers["retry-after"])
-        return wait if math.isfinite(wait) and wait >= 0 else None
+            return wait(float(headers["retry-after-ms"]) / 1000)
+        return wait(float(headers["retry-after"]))
     except KeyError:
         return None
     except ValueError:
@@ -102,15 +101,21 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def _until(then: str, now: str) -> float | None:
     try:
-        return max((parsedate_to_datetime(then) - parsedate_to_datetime(now)).total_seconds(), 0.0)
-    except (ValueError, TypeError):
+        return wait(max((parsedate_to_datetime(then) - parsedate_to_datetime(now)).total_seconds(), 0.0))
+    except (ValueError, TypeError, OverflowError):
         return None
+
+
+def wait(seconds: float) -> float | None:
+    """A day at most; None for what is no time to wait."""
+    return min(seconds, MAX_WAIT_S) if math.isfinite(seconds) and seconds >= 0 else None
 
 
 def build(error: Error, request_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     headers = [(b"content-type", b"application/json")]
-    if error.retry_after_s is not None:
-        headers.append((b"retry-after", str(math.ceil(error.retry_after_s)).encode()))
+    seconds = None if error.retry_after_s is None else wait(error.retry_after_s)
+    if seconds is not None:
+        headers.append((b"retry-after", b"%d" % math.ceil(seconds)))
     if error.frame is not None and error.frame.format == NAME and error.native:
         return error.status or status_of(error), headers, error.native
     return status_of(error), headers, write(_object(error, request_id))

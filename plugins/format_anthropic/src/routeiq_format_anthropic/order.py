@@ -6,6 +6,7 @@ conversation that is right already comes back as the same objects.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from msgspec import structs
@@ -37,9 +38,41 @@ def _without_blanks(message: Message) -> Message | None:
     return structs.replace(message, parts=parts) if parts else None
 
 
+class _Places:
+    """Where each call and each result is, so that no turn has to search the rest of the conversation."""
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self.calls: dict[str, list[int]] = {}
+        self.results: dict[str, list[tuple[int, int, Block]]] = {}
+        for at, message in enumerate(messages):
+            for call in calls_of(message):
+                self.calls.setdefault(call.call_id, []).append(at)
+            for place, part in enumerate(message.parts if message.role == "tool" else ()):
+                if isinstance(part, ToolResult):
+                    self.results.setdefault(part.call_id, []).append((at, place, part))
+
+    def found(self, calls: Sequence[str], at: int) -> dict[str, Block]:
+        """The first result of each call behind `at`, in their order, before one of the ids is called again."""
+        end = min((again for call in calls if (again := self._called_again(call, at)) is not None), default=None)
+        firsts = [(call, first) for call in calls if (first := self._first(call, at, end)) is not None]
+        return {call: part for call, (_, _, part) in sorted(firsts, key=lambda each: each[1][:2])}
+
+    def _called_again(self, call: str, at: int) -> int | None:
+        places = self.calls[call]
+        next_one = bisect_right(places, at)
+        return places[next_one] if next_one < len(places) else None
+
+    def _first(self, call: str, at: int, end: int | None) -> tuple[int, int, Block] | None:
+        places = self.results.get(call, [])
+        next_one = bisect_right(places, at, key=lambda place: place[0])
+        first = places[next_one] if next_one < len(places) else None
+        return first if first is not None and (end is None or first[0] < end) else None
+
+
 def _pair(messages: Sequence[Message], losses: list[str]) -> list[Message]:
     used: set[int] = set()
     paired: list[Message] = []
+    places = _Places(messages)
     for at, message in enumerate(messages):
         if message.role == "tool":
             paired += _orphans(message, used, losses)
@@ -47,28 +80,21 @@ def _pair(messages: Sequence[Message], losses: list[str]) -> list[Message]:
         paired.append(message)
         following = messages[at + 1].role if at + 1 < len(messages) else ""
         if message.role == "assistant" and following != "assistant":
-            paired += _results(messages, at, used, losses)
+            paired += _results(messages, at, places, used, losses)
     return paired
 
 
-def _results(messages: Sequence[Message], at: int, used: set[int], losses: list[str]) -> list[Message]:
+def _results(messages: Sequence[Message], at: int, places: _Places, used: set[int], losses: list[str]) -> list[Message]:
     """One tool message with the results of the assistant turn that ends at `at`."""
     first = at
     while first and messages[first - 1].role == "assistant":
         first -= 1
-    calls = [call.call_id for message in messages[first : at + 1] for call in calls_of(message)]
+    calls = list(dict.fromkeys(call.call_id for message in messages[first : at + 1] for call in calls_of(message)))
     if not calls:
         return []
-    found: dict[str, Block] = {}
-    for message in messages[at + 1 :]:
-        if len(found) == len(set(calls)) or any(call.call_id in calls for call in calls_of(message)):
-            break
-        for part in message.parts if message.role == "tool" else ():
-            if isinstance(part, ToolResult) and part.call_id in calls and part.call_id not in found:
-                found[part.call_id] = part
-                used.add(id(part))
-    unanswered = [call for call in dict.fromkeys(calls) if call not in found]
-    missing = [ToolResult(call_id=call, parts=(Text(text="no result"),), is_error=True) for call in unanswered]
+    found = places.found(calls, at)
+    used.update(map(id, found.values()))
+    missing = [ToolResult(call_id=call, parts=(Text(text="no result"),), is_error=True) for call in calls if call not in found]
     if missing:
         losses.append("tool_result;approx")
     results = (*found.values(), *missing)

@@ -6,28 +6,31 @@ of all of them: compaction and advisor calls are not in the top-level counters.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 from routeiq_sdk.stream import UsageParts
 from routeiq_sdk.wire import loads
 
+Count = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+"""A number beyond is no count, and nothing that counts could add it up."""
+
 
 class CacheCreation(Struct):
-    ephemeral_5m_input_tokens: int | None = None
-    ephemeral_1h_input_tokens: int | None = None
+    ephemeral_5m_input_tokens: Count | None = None
+    ephemeral_1h_input_tokens: Count | None = None
 
 
 class Details(Struct):
-    thinking_tokens: int | None = None
+    thinking_tokens: Count | None = None
 
 
 class WireUsage(Struct):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
     cache_creation: CacheCreation | None = None
     output_tokens_details: Details | None = None
     iterations: list[WireUsage] | None = None
@@ -84,7 +87,7 @@ def build(parts: UsageParts | None, is_native: bool) -> dict[str, Any] | Raw:
         own = read(parts.native)
         if own and all(getattr(own, name) in (None, getattr(parts, name)) for name in COUNTS) and own.input is not None:
             return Raw(parts.native)
-        base = loads(parts.native)
+        base = _loaded(parts.native)
     base.update(input_tokens=parts.input or 0, output_tokens=(parts.output or 0) + (parts.reasoning or 0))
     if parts.cache_write is not None:
         base["cache_creation_input_tokens"] = parts.cache_write
@@ -93,3 +96,12 @@ def build(parts: UsageParts | None, is_native: bool) -> dict[str, Any] | Raw:
     if parts.reasoning:
         base["output_tokens_details"] = {"thinking_tokens": parts.reasoning}
     return base
+
+
+def _loaded(native: bytes) -> dict[str, Any]:
+    """{} for what cannot be read, such as an object with a number of thousands of digits."""
+    try:
+        loaded = loads(native)
+    except (ValueError, RecursionError):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}

@@ -31,7 +31,7 @@ _OPENING = ("id", "object", "created", "model", "choices", "usage", "error", *FA
 
 
 class ChatDecoder:
-    __slots__ = ("_bad", "_ids", "_lanes", "_mender", "_message_id", "_over", "_started", "_usage", "_whole", "dropped")
+    __slots__ = ("_bad", "_ids", "_lanes", "_mender", "_message_id", "_over", "_running", "_started", "_usage", "_whole", "dropped")
 
     def __init__(self, whole: bool = False) -> None:
         self._lanes: dict[int, Lane] = {}
@@ -41,7 +41,7 @@ class ChatDecoder:
         self._whole = whole
         self._usage: UsageParts | None = None
         self._mender = Mender()
-        self._bad = self.dropped = 0
+        self._bad = self.dropped = self._running = 0
 
     def feed(self, frame: bytes) -> list[Event]:
         if self._over:
@@ -57,7 +57,7 @@ class ChatDecoder:
 
     @property
     def complete(self) -> bool:
-        return not self._over and bool(self._lanes) and all(lane.finished for lane in self._lanes.values())
+        return not self._over and bool(self._lanes) and not self._running
 
     def close(self) -> list[Event]:
         return self._end(None) if self.complete else []
@@ -140,6 +140,7 @@ class ChatDecoder:
 
     def _open(self, number: int, frame: Frame, out: list[Event]) -> Lane:
         lane = self._lanes[number] = Lane(number, self._ids, self._mint)
+        self._running += 1
         if not out or not isinstance(out[0], MessageStart) or out[0].choice != number:
             out.append(Opaque(frame=frame, choice=number, name=ROLE, raw=b""))
         return lane
@@ -179,6 +180,7 @@ class ChatDecoder:
         native = choice.finish_reason or ""
         if native != "error":
             lane.finish(native, frame, out)
+            self._running -= 1
             return
         self._over = True
         error = read_error(choice.error or "The provider ended the answer with an error.", b"", b"")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -52,6 +53,7 @@ _STATUSES = {
     409: "conflict", 413: "too_large", 422: "unprocessable", 429: "rate_limit", 431: "headers_too_large", 499: "cancelled",
     502: "bad_gateway", 503: "overloaded", 504: "gateway_timeout", 529: "overloaded",
 }  # fmt: skip
+MAX_WAIT_S = 86_400
 _CROSSED = {"overloaded": 503, "billing": 429}
 """Kinds whose status differs between the formats."""
 
@@ -91,7 +93,7 @@ def parse_error(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
     more: dict[str, Any] = {"retry_after_s": _retry_after(known, now_s), "request_id": known.get(b"x-request-id")}
     try:
         answer = loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     if isinstance(answer, list) and len(answer) == 1:
         answer = answer[0]
@@ -106,13 +108,20 @@ def parse_error(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
 def _retry_after(headers: Mapping[bytes, str], now_s: float) -> float | None:
     try:
         if b"retry-after-ms" in headers:
-            return max(0.0, float(headers[b"retry-after-ms"]) / 1000)
+            return wait(float(headers[b"retry-after-ms"]) / 1000)
         value = headers.get(b"retry-after")
         if value is None:
             return None
-        return max(0.0, float(value) if value.replace(".", "", 1).isdigit() else parsedate_to_datetime(value).timestamp() - now_s)
+        if value.replace(".", "", 1).isdigit():
+            return wait(float(value))
+        return wait(max(0.0, parsedate_to_datetime(value).timestamp() - now_s))
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def wait(seconds: float) -> float | None:
+    """A day at most; None for what is no time to wait."""
+    return min(seconds, MAX_WAIT_S) if math.isfinite(seconds) and seconds >= 0 else None
 
 
 def is_own(error: Error) -> bool:
@@ -138,8 +147,9 @@ def build_error(error: Error) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     if error.frame is None or error.frame.format != NAME:
         status = _CROSSED.get(error.kind, status)
     headers = [(b"content-type", b"application/json")]
-    if error.retry_after_s is not None:
-        headers.append((b"retry-after", b"%d" % -int(-error.retry_after_s // 1)))
+    seconds = None if error.retry_after_s is None else wait(error.retry_after_s)
+    if seconds is not None:
+        headers.append((b"retry-after", b"%d" % math.ceil(seconds)))
     return (status if status >= 400 else ERROR_STATUS["server"]), headers, error_body(error)
 
 

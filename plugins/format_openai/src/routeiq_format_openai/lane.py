@@ -1,7 +1,7 @@
 """The blocks of one choice while its answer is read: which are open, and when each closes.
 
 One text-like block is open at a time. Tool blocks may interleave; one closes when another block opens and its arguments are a
-complete JSON value already, else at the finish.
+complete JSON object already, else at the finish.
 """
 
 from __future__ import annotations
@@ -21,28 +21,39 @@ REFUSAL = Refusal(origin=NAME)
 THOUGHT = Reasoning(origin=NAME)
 _TEXT_OF = {"reasoning.summary": "summary", "thinking": "thinking"}
 _STATE_OF = {"reasoning.encrypted": "data", "redacted_thinking": "data"}
+MAX_CHECKS = 4
+"""How often the arguments of a call are parsed; one that is still not whole then closes at the finish."""
 _FORMS = {"reasoning.summary": "summary", "reasoning.encrypted": "encrypted", "redacted_thinking": "redacted"}
 
 
 class Tool:
-    __slots__ = ("args", "call_id", "custom", "given", "index", "name", "open")
+    __slots__ = ("args", "call_id", "checks", "custom", "ending", "given", "index", "name", "open")
 
     def __init__(self, call_id: str, custom: bool) -> None:
         self.call_id, self.given, self.custom = call_id, call_id, custom
         self.name, self.args, self.index, self.open = "", [], -1, False  # type: ignore[var-annotated]
+        self.ending, self.checks = "", MAX_CHECKS
+
+    def add(self, value: str) -> None:
+        self.args.append(value)
+        self.ending = value.rstrip()[-1:] or self.ending
 
     def is_whole(self) -> bool:
+        """Whether the arguments are an object that has ended. Parsing is dear: only where it looks so, and only some times."""
+        if self.custom or self.ending != "}" or not self.checks:
+            return False
+        self.checks -= 1
         try:
             loads("".join(self.args).encode("utf-8", "replace"))
         except (ValueError, RecursionError):
             return False
-        return not self.custom
+        return True
 
 
 class Lane:
     __slots__ = (
-        "_by_index", "_item", "_key", "_mint", "_next", "_taken", "_texts", "_tools", "called", "finished", "index", "number", "odd",
-        "refused",
+        "_by_id", "_by_index", "_item", "_key", "_mint", "_next", "_taken", "_texts", "_tools", "_touched", "called", "finished",
+        "index", "number", "odd", "refused",
     )  # fmt: skip
 
     def __init__(self, number: int, taken: set[str], mint: Callable[[int, int], str]) -> None:
@@ -52,7 +63,10 @@ class Lane:
         self._item: dict[str, Any] | None = None
         self._texts: list[str] = []
         self._tools: list[Tool] = []
+        self._touched: dict[int, Tool] = {}
+        """Calls with new arguments since the last block opened, by block."""
         self._by_index: dict[int, Tool] = {}
+        self._by_id: dict[str, Tool] = {}
         self.called = self.refused = self.finished = self.odd = False
 
     def say(self, key: str, value: str, shell: Block, frame: Frame, out: list[Event]) -> None:
@@ -113,7 +127,8 @@ class Lane:
 
     def _fill(self, tool: Tool, value: str, frame: Frame | None, out: list[Event]) -> None:
         if value and tool.open:
-            tool.args.append(value)
+            tool.add(value)
+            self._touched[tool.index] = tool
             field = "input" if tool.custom else "args"
             out.append(BlockDelta(frame=frame, choice=self.number, index=tool.index, field=field, value=value))
 
@@ -123,20 +138,26 @@ class Lane:
         tool: Tool | None = None
         if index is None and not whole:
             self.odd = True
-            by_id = next((tool for tool in self._tools if call.id and tool.given == call.id), None)
+            by_id = self._by_id.get(call.id) if call.id else None
             tool = by_id or (self._tools[-1] if self._tools and not call.id and not _name(call) else None)
         elif index is not None:
             tool = self._by_index.get(index)
         if tool is not None and not (call.id and tool.given and call.id != tool.given):
-            tool.given = tool.given or call.id or ""
+            self._give(tool, call.id or "")
             return tool, True
         if index is not None and index != len(self._tools):
             self.odd = True
         tool = Tool(call.id or "", call.custom is not None)
         self._tools.append(tool)
+        self._give(tool, tool.given)
         if index is not None:
             self._by_index[index] = tool
         return tool, False
+
+    def _give(self, tool: Tool, call_id: str) -> None:
+        tool.given = tool.given or call_id
+        if tool.given:
+            self._by_id.setdefault(tool.given, tool)
 
     def _open_tool(self, tool: Tool, legacy: bool, frame: Frame | None, out: list[Event]) -> str:
         """Returns the arguments that came before the name."""
@@ -154,8 +175,9 @@ class Lane:
         return held
 
     def settle(self, frame: Frame | None, out: list[Event]) -> None:
-        """Another block opens: close the text-like block and the whole calls."""
-        self._close(frame, out, [tool for tool in self._tools if tool.open and tool.is_whole()])
+        """Another block opens: close the text-like block and the calls that have become whole since the last one opened."""
+        touched, self._touched = self._touched, {}
+        self._close(frame, out, [tool for tool in touched.values() if tool.open and tool.is_whole()])
 
     def finish(self, native: str, frame: Frame | None, out: list[Event]) -> None:
         for tool in self._tools:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Raw, Struct
@@ -38,7 +38,7 @@ def write_messages(messages: Sequence[Message], old: Sequence[Message], to: Writ
     """Messages that are as in `old` keep their own JSON."""
     known = {message.native: message for message in old}
     out: list[Raw | Wire] = []
-    waiting: list[str] = []
+    waiting: dict[str, None] = {}
     behind: list[Wire] = []
     for message in messages:
         if message.native and not to.crossed and known.get(message.native) == message:
@@ -47,26 +47,26 @@ def write_messages(messages: Sequence[Message], old: Sequence[Message], to: Writ
         results = [part for part in message.parts if isinstance(part, ToolResult)]
         for result in results:
             out += _result(result, message, behind, to)
-            waiting = [given for given in waiting if given != call_id(result.call_id)]
+            waiting.pop(call_id(result.call_id), None)
         if message.role == "tool":
             continue
         out += _answered(waiting, behind, to)
-        waiting = []
+        waiting = {}
         wire = _message(message, to)
         if wire is not None:
             out.append(wire)
-            waiting = [call["id"] for call in wire.get("tool_calls", ()) if isinstance(call, dict)] if to.crossed else []
+            waiting = dict.fromkeys(call["id"] for call in wire.get("tool_calls", ()) if isinstance(call, dict)) if to.crossed else {}
     out += _answered(waiting, behind, to)
     if to.crossed and messages and messages[-1].role == "assistant" and not waiting:
         to.lose("prefill;approx")
     return out
 
 
-def _answered(waiting: list[str], behind: list[Wire], to: Writer) -> list[Wire]:
+def _answered(waiting: Iterable[str], behind: list[Wire], to: Writer) -> list[Wire]:
     """Every call needs its result, and what a result could not hold follows the last of them."""
-    if waiting:
-        to.lose("tool_result.missing;approx")
     made: list[Wire] = [{"role": "tool", "tool_call_id": given, "content": ""} for given in waiting]
+    if made:
+        to.lose("tool_result.missing;approx")
     made += behind
     behind.clear()
     return made

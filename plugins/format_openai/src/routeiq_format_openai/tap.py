@@ -48,7 +48,7 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 
 class ChatTap:
     __slots__ = (
-        "_asked", "_bad", "_called", "_committed", "_finished", "_one", "_over", "_refused", "_seen", "complete", "dropped", "finish",
+        "_asked", "_bad", "_called", "_committed", "_one", "_open", "_over", "_refused", "_seen", "complete", "dropped", "finish",
         "usage",
     )  # fmt: skip
 
@@ -56,7 +56,7 @@ class ChatTap:
         """`asked`: the client wants the usage chunk."""
         self._asked = asked
         self._seen: set[int] = set()
-        self._finished: set[int] = set()
+        self._open: set[int] = set()
         self._over = self._called = self._refused = self._committed = self._one = self.complete = False
         self._bad = self.dropped = 0
         self.usage: UsageParts | None = None
@@ -98,6 +98,7 @@ class ChatTap:
             number = choice.index or 0
             if number not in self._seen:
                 self._seen.add(number)
+                self._open.add(number)
                 self.complete = False
             delta = choice.delta
             if delta is not None:
@@ -120,8 +121,8 @@ class ChatTap:
         return signal
 
     def _stop(self, number: int, native: str) -> None:
-        self._finished.add(number)
-        self.complete = self._seen == self._finished
+        self._open.discard(number)
+        self.complete = not self._open
         self.finish = self.finish or read_stop(native, self._called, self._refused)
 
     def _rare(self, chunk: _Chunk | Chunk, frame: bytes, data: bytes) -> Signal:

@@ -36,7 +36,7 @@ def read_usage(native: Any) -> UsageParts | None:
 def write_usage(parts: UsageParts) -> dict[str, Any]:
     """The usage object: the provider's own where it is of this format and says the same."""
     if parts.native:
-        native = loads(parts.native)
+        native = _loaded(parts.native)
         if isinstance(native, Mapping) and "prompt_tokens" in native and read_usage(native) == parts:
             return dict(native)
     prompt = sum(n or 0 for n in (parts.input, parts.cache_read, parts.cache_write))
@@ -49,6 +49,14 @@ def write_usage(parts: UsageParts) -> dict[str, Any]:
     if parts.reasoning is not None:
         usage["completion_tokens_details"] = {"reasoning_tokens": parts.reasoning}
     return usage
+
+
+def _loaded(native: bytes) -> Any:
+    """None for what cannot be read, such as a number of thousands of digits in another format's object."""
+    try:
+        return loads(native)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _count(native: Mapping[str, Any], name: str) -> int | None:

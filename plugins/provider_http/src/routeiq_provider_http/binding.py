@@ -15,7 +15,8 @@ from urllib.parse import SplitResult, urlsplit
 from attrs import frozen
 from routeiq_sdk import ConfigError, Deployment, Secret
 
-from .table import FAMILIES, Family, Row
+from .hiding import forms
+from .table import FAMILIES, PUBLIC, Family, Row
 
 Pairs = tuple[tuple[str, str], ...]
 VERSION = re.compile(r"/v\d+\w*$")
@@ -25,7 +26,7 @@ FRAMING = frozenset(("host", "content-length", "transfer-encoding", "connection"
 
 @frozen
 class Target:
-    """`fixed` headers replace those of a call, `defaults` give way to them."""
+    """`fixed` headers replace those of a call, `defaults` give way to them. No answer may show `secrets`."""
 
     root: str
     cut: bool
@@ -33,6 +34,7 @@ class Target:
     defaults: Pairs
     reserved: frozenset[str]
     query: frozenset[str]
+    secrets: tuple[bytes, ...] = ()
 
     def url(self, path: str, query: str = "") -> str:
         url = self.root + (path[3:] if self.cut and path.startswith("/v1/") else path)
@@ -60,7 +62,8 @@ def bind(row: Row, deployment: Deployment) -> Target:
         raise ConfigError(*(f"deployment {deployment.group!r} ({row.name}/{deployment.model}): {problem}" for problem in problems))
     fixed = ({family.key_header: family.key_prefix + key} if key else {}) | extra
     defaults = tuple(pair for pair in family.defaults if pair[0] not in fixed)
-    return Target(root, cut, tuple(fixed.items()), defaults, frozenset(fixed), family.query)
+    secrets = forms([key, *(value for name, value in fixed.items() if name not in PUBLIC)])
+    return Target(root, cut, tuple(fixed.items()), defaults, frozenset(fixed), family.query, secrets)
 
 
 def _extra(deployment: Deployment, problems: list[str]) -> dict[str, str]:

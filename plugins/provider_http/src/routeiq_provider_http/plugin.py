@@ -13,6 +13,7 @@ from routeiq_sdk.wire import Headers
 
 from .binding import Target, bind
 from .encoding import identity
+from .hiding import hiding, is_allowed
 from .table import FAMILIES, PROVIDERS, RENAMED, RETURNED, RETURNED_PREFIXES, Row
 
 
@@ -29,7 +30,7 @@ class HttpUpstream:
     async def open(self, call: Call) -> UpstreamResponse:
         url, headers = self._target.url(call.path, call.query), self._target.headers(call.headers)
         response = await self._link.clients.open(call.method, url, headers, call.body or None, connect_timeout_s=call.connect_timeout_s)
-        return identity(response)
+        return hiding(identity(response), self._target.secrets)
 
 
 class HttpProvider:
@@ -50,7 +51,7 @@ class HttpProvider:
         return [
             (RENAMED.get(name, name), value)
             for name, value in headers
-            if name in RETURNED or name in RENAMED or name.startswith(RETURNED_PREFIXES)
+            if (name in RETURNED or name in RENAMED or name.startswith(RETURNED_PREFIXES)) and is_allowed(value)
         ]  # fmt: skip
 
 

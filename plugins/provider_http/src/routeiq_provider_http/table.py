@@ -71,3 +71,8 @@ RETURNED = frozenset((b"retry-after", b"retry-after-ms", b"x-should-retry", b"re
 RETURNED_PREFIXES = (b"x-ratelimit-", b"anthropic-ratelimit-", b"ratelimit", b"openai-", b"llm_provider-")
 RENAMED = {b"x-request-id": b"x-upstream-request-id"}
 """`x-request-id` of an answer is the gateway's own."""
+
+PUBLIC = frozenset(
+    ("accept", "content-type", "http-referer", "openai-organization", "openai-project", "user-agent", "x-title")
+) | frozenset(("anthropic-beta", "anthropic-version", "openai-beta"))
+"""Extra headers that are no secret. Every other one may be."""

@@ -1,0 +1,225 @@
+"""Hypercorn's HTTP/1.1 and WebSocket, served by parts of our own where its own keep connections, wait for nobody, or speak HTTP/2."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from socket import socket
+from typing import TYPE_CHECKING, Any
+
+from hypercorn.asyncio.task_group import TaskGroup
+from hypercorn.asyncio.tcp_server import MAX_RECV, TCPServer
+from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.events import Closed, RawData
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.typing import ConnectionState
+from hypercorn.utils import parse_socket_addr
+
+if TYPE_CHECKING:
+    import h11
+    from hypercorn.config import Config
+
+    from .server import Until
+
+DISCONNECTS = ("http.disconnect", "websocket.disconnect")
+LAST_S = 1.0
+"""For connections that were cancelled; then the loop's end takes them."""
+
+
+async def serve(app: Any, config: Config, listener: socket, until: Until) -> None:
+    loop, context, tasks = asyncio.get_running_loop(), WorkerContext(None), set[asyncio.Task[None]]()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+        await Connection(app, loop, config, context, ConnectionState({}), reader, writer)
+
+    def protocol() -> asyncio.StreamReaderProtocol:
+        return asyncio.StreamReaderProtocol(Reader(loop=loop), connected, loop=loop)
+
+    tls: dict[str, Any] = {}
+    if config.ssl_enabled:
+        tls = {"ssl": config.create_ssl_context(), "ssl_handshake_timeout": config.ssl_handshake_timeout}
+    server = await loop.create_server(protocol, sock=listener, backlog=config.backlog, **tls)
+    try:
+        await until()
+    finally:
+        server.close()
+        await context.terminated.set()
+        await _end(tasks, config.graceful_timeout)
+
+
+async def _end(tasks: set[asyncio.Task[None]], timeout_s: float) -> None:
+    """`asyncio.wait` takes no empty set."""
+    if tasks:
+        await asyncio.wait(tuple(tasks), timeout=timeout_s)
+    for task in tuple(tasks):
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tuple(tasks), timeout=LAST_S)
+
+
+class Left(Exception):
+    """The client went, or was refused: nothing more is read of it."""
+
+
+class Gate:
+    """Hypercorn's `can_read`: shut while a request is answered and another, or a stray byte, has come after it."""
+
+    def __init__(self) -> None:
+        self._event, self._left = asyncio.Event(), False
+
+    async def clear(self) -> None:
+        if not self._left:
+            self._event.clear()
+
+    async def wait(self) -> None:
+        """Raises `Left` once the client is gone."""
+        await self._event.wait()
+        if self._left:
+            raise Left
+
+    async def set(self) -> None:
+        self._event.set()
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    def leave(self) -> None:
+        self._left = True
+        self._event.set()
+
+
+class Reader(asyncio.StreamReader):
+    """Says at once that the client is gone, also to whoever does not read."""
+
+    def __init__(self, *, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self.gate = Gate()
+
+    def feed_eof(self) -> None:
+        super().feed_eof()
+        self.gate.leave()
+
+    def set_exception(self, exc: Exception) -> None:
+        super().set_exception(exc)
+        self.gate.leave()
+
+
+class Inbox:
+    """What the client sends, for the application. A disconnect never waits, and nobody waits for an application that has ended."""
+
+    __slots__ = ("_items", "_most", "_over", "_waiting")
+
+    def __init__(self, most: int) -> None:
+        self._items: deque[Any] = deque()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._most, self._over = most, False
+
+    async def put(self, message: Any) -> None:
+        if message["type"] in DISCONNECTS:
+            self._over = True
+        else:
+            while len(self._items) >= self._most and not self._over:
+                await self._change()
+            if self._over:
+                return
+        self._items.append(message)
+        self._wake()
+
+    async def get(self) -> Any:
+        while not self._items:
+            await self._change()
+        message = self._items.popleft()
+        self._wake()
+        return message
+
+    def end(self) -> None:
+        self._over = True
+        self._items.clear()
+        self._wake()
+
+    async def _change(self) -> None:
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        try:
+            await future
+        finally:
+            with suppress(ValueError):
+                self._waiting.remove(future)
+
+    def _wake(self) -> None:
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
+
+
+class Tasks(TaskGroup):
+    async def spawn_app(self, app: Any, config: Config, scope: Any, send: Any) -> Callable[[Any], Any]:
+        inbox = Inbox(config.max_app_queue_size)
+        self.spawn(_run, app, config, scope, inbox, send)
+        return inbox.put
+
+
+async def _run(app: Any, config: Config, scope: Any, inbox: Inbox, send: Any) -> None:
+    try:
+        await app(scope, inbox.get, send)
+    except Exception:
+        await config.log.exception("Error in ASGI Framework")
+    finally:
+        inbox.end()
+        await send(None)
+
+
+class Http1(H11Protocol):
+    def __init__(self, gate: Gate, *args: Any) -> None:
+        super().__init__(*args)
+        self.can_read = gate
+
+    async def _handle_events(self) -> None:
+        try:
+            await super()._handle_events()
+        except Left:
+            await self.handle(Closed())
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """HTTP/2 is not spoken: an upgrade to it is ignored."""
+        if not event.http_version.startswith(b"1."):
+            await self._send_error_response(505)
+            await self.send(Closed())
+            raise Left
+
+
+class Connection(TCPServer):
+    protocol: Http1  # type: ignore[assignment]
+    reader: Reader
+
+    async def run(self) -> None:
+        try:
+            sock, tls = self.writer.get_extra_info("socket"), self.writer.get_extra_info("ssl_object") is not None
+            client, server = parse_socket_addr(sock.family, sock.getpeername()), parse_socket_addr(sock.family, sock.getsockname())
+            async with Tasks(self.loop) as tasks:
+                self._task_group = tasks
+                about = (self.app, self.config, self.context, tasks, self.state, tls, client, server, self.protocol_send)
+                self.protocol = Http1(self.reader.gate, *about)
+                await self.idle_task.restart(tasks, self._idle_timeout)
+                await self._read_data()
+        except OSError:
+            pass
+        finally:
+            await self._close()
+
+    async def _read_data(self) -> None:
+        reader, protocol = self.reader, self.protocol
+        with suppress(OSError):
+            while not reader.at_eof():
+                data = await reader.read(MAX_RECV)
+                await protocol.handle(RawData(data))
+        await protocol.handle(Closed())
+        await self.idle_task.stop()  # else the tasks' group waits for it

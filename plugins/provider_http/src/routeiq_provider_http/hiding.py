@@ -1,0 +1,95 @@
+"""Providers repeat what they were sent: the keys of a deployment are taken out of its answers before anybody reads them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from routeiq_sdk.resources import UpstreamResponse
+
+MASK = b"***"
+SHORTEST = 8
+"""Shorter values are words that errors may well hold."""
+ALLOWED = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
+"""The bytes that HTTP/1.1 allows in a header's value."""
+
+Pairs = Sequence[tuple[bytes, bytes]]
+
+
+def forms(secrets: Iterable[str]) -> tuple[bytes, ...]:
+    """Every way in which the text of an answer spells them, the longest first. A scheme such as `Bearer` may be missing."""
+    whole = {part for secret in secrets for part in (secret, secret.partition(" ")[2].strip()) if len(part) >= SHORTEST}
+    plain = whole | {json.dumps(secret)[1:-1] for secret in whole}
+    slashed = plain | {text.replace("/", "\\/") for text in plain}
+    spelled = slashed | {text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e") for text in slashed}
+    return tuple(sorted((text.encode() for text in spelled), key=lambda form: (-len(form), form)))
+
+
+def hiding(response: UpstreamResponse, secrets: tuple[bytes, ...]) -> UpstreamResponse:
+    """`secrets`: their `forms`."""
+    if response.status >= 400:
+        return Failed(response, secrets)
+    return Answered(response, secrets) if secrets else response
+
+
+def is_allowed(value: bytes) -> bool:
+    return not value.translate(None, ALLOWED)
+
+
+class Answered:
+    """Implements `UpstreamResponse`. Only what may be an error is searched; its length stays, so that framing does."""
+
+    __slots__ = ("_response", "_secrets", "close", "headers", "status")
+
+    def __init__(self, response: UpstreamResponse, secrets: tuple[bytes, ...]) -> None:
+        self.status, self.headers, self.close = response.status, response.headers, response.close
+        self._response, self._secrets = response, secrets
+
+    async def chunk(self) -> bytes:
+        data = await self._response.chunk()
+        return self._hide(data) if b"error" in data else data
+
+    async def read(self, limit_bytes: int) -> bytes:
+        data = await self._response.read(limit_bytes)
+        return self._hide(data) if b"error" in data else data
+
+    def _hide(self, data: bytes) -> bytes:
+        for secret in self._secrets:
+            if secret in data:
+                data = data.replace(secret, b"*" * len(secret))
+        return data
+
+
+class Failed:
+    """Implements `UpstreamResponse` around one whose status says that it is an error."""
+
+    def __init__(self, response: UpstreamResponse, secrets: tuple[bytes, ...]) -> None:
+        self._response, self._secrets = response, secrets
+        self._held = max(map(len, secrets), default=1) - 1
+        self._tail = b""
+        self.status = response.status
+        self.headers: Pairs = [
+            (name, self._hide(value)) for name, value in response.headers if is_allowed(value) and name != b"content-length"
+        ]
+
+    async def chunk(self) -> bytes:
+        """Holds back as many bytes as a secret that goes on in the next chunk may have."""
+        while data := await self._response.chunk():
+            text = self._hide(self._tail + data)
+            cut = max(len(text) - self._held, 0)
+            self._tail = text[cut:]
+            if cut:
+                return text[:cut]
+        rest, self._tail = self._tail, b""
+        return rest
+
+    async def read(self, limit_bytes: int) -> bytes:
+        return self._hide(await self._response.read(limit_bytes))
+
+    def close(self) -> None:
+        self._response.close()
+
+    def _hide(self, data: bytes) -> bytes:
+        for secret in self._secrets:
+            data = data.replace(secret, MASK)
+        return data
