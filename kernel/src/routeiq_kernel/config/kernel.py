@@ -60,7 +60,7 @@ class Cors:
 @frozen
 class Drain:
     timeout_s: Seconds = setting(30.0, env="ROUTEIQ_DRAIN_TIMEOUT_SECONDS", help="open streams may go on that long after SIGTERM")
-    delay_s: Seconds = setting(0.0, env="ROUTEIQ_DRAIN_DELAY_SECONDS", help="readiness is 503 that long before accepting stops")
+    delay_s: Seconds = setting(0.0, env="ROUTEIQ_DRAIN_DELAY_SECONDS", help="readiness is 503 that long before new requests are refused")
     max_graph_age_s: Length = setting(600.0, help="after a reload, requests of the old configuration end by then")
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from asyncio import CancelledError
 from collections.abc import Coroutine
+from math import isfinite
 from typing import Any
 
 from routeiq_sdk import ClientError, PluginFailure, UpstreamError
@@ -93,6 +94,10 @@ async def respond(rc: Rc, error: Error, refused: Refused | None = None) -> None:
     status, headers, body = rc.codec.build_error(error, rc.request_id)
     known = {name for name, _ in headers}
     extra = [(name, value) for name, value in (refused.headers if refused else ()) if name not in known]
-    if error.retry_after_s is not None and not any(name == b"retry-after" for name, _ in (*headers, *extra)):
+    if (
+        error.retry_after_s is not None
+        and isfinite(error.retry_after_s)
+        and not any(name == b"retry-after" for name, _ in (*headers, *extra))
+    ):
         extra.append((b"retry-after", b"%d" % max(0, -(-error.retry_after_s // 1))))
     await egress.whole(status, [*headers, *extra], body)
