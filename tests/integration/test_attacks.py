@@ -163,7 +163,7 @@ def test_the_values_of_extra_headers_are_not_shown(tmp_path: Path) -> None:
     assert shown.returncode == 0 and "HIDDEN" not in shown.stdout
 
 
-@pytest.mark.parametrize("trick", ["fifo", "of another user"])
+@pytest.mark.parametrize("trick", ["fifo", *(["of another user"] if os.geteuid() == 0 else [])])  # only root can give a file away
 def test_a_key_file_that_somebody_else_made_is_refused(tmp_path: Path, trick: str) -> None:
     path = tmp_path / "state" / "auth_keys" / "master_key"
     path.parent.mkdir(parents=True)
@@ -172,10 +172,7 @@ def test_a_key_file_that_somebody_else_made_is_refused(tmp_path: Path, trick: st
     else:
         path.write_text("sk-planted", "utf-8")
         path.chmod(stat.S_IRUSR | stat.S_IWUSR)
-        try:
-            os.chown(path, 12345, 12345)
-        except PermissionError:
-            pytest.skip("only root can give a file away")
+        os.chown(path, 12345, 12345)
     gateway = GatewayProcess(tmp_path, None)
     gateway.launch()
     try:

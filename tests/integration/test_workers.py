@@ -22,7 +22,7 @@ WORKERS, STREAMS = 4, 24
 @pytest.fixture
 def four(wall: Wall, tmp_path: Path) -> Iterator[GatewayProcess]:
     with GatewayProcess(tmp_path, litellm(wall.url, drain={"timeout_s": 5}), "--workers", str(WORKERS)) as gateway:
-        eventually(lambda: len(gateway.workers()) == WORKERS)
+        eventually(lambda: gateway.logs().count('"worker ready"') == WORKERS, what="all workers to be ready")
         yield gateway
 
 

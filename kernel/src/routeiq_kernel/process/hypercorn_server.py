@@ -17,6 +17,8 @@ from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
+from ..web.errors import contained
+
 if TYPE_CHECKING:
     import h11
     from hypercorn.config import Config
@@ -169,9 +171,7 @@ class Tasks(TaskGroup):
 
 async def _run(app: Any, config: Config, scope: Any, inbox: Inbox, send: Any) -> None:
     try:
-        await app(scope, inbox.get, send)
-    except Exception:
-        await config.log.exception("Error in ASGI Framework")
+        await contained(app, scope, inbox.get, send)
     finally:
         inbox.end()
         await send(None)

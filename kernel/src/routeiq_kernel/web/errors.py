@@ -63,6 +63,14 @@ async def serve(rc: Rc, work: Coroutine[Any, Any, str]) -> None:
         refused = None  # its traceback holds this frame: a cycle that keeps the request until the next collection
 
 
+async def contained(app: Any, scope: Any, receive: Any, send: Any) -> None:
+    """The last boundary, for what is off the data path: a failure ends its request, not its connection's task group."""
+    try:
+        await app(scope, receive, send)
+    except Exception:
+        log.exception("a request off the data path failed", extra={"request_id": scope.get("routeiq.request_id")})
+
+
 def _cancelled(rc: Rc) -> Error | None:
     """None when there is nobody left to tell."""
     fired = rc.watch.fired
