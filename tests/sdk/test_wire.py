@@ -41,6 +41,12 @@ def test_any_split_gives_the_same_frames(body: bytes, data: st.DataObject) -> No
     assert b"".join(frames([body])).rstrip(b"\r\n") == body.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
 
 
+@pytest.mark.parametrize("body", [b"\n\r", b"\xef\xbb\xbf\n\r", b"data: \n\n\n", b"data: a\r\n\r", b"\n\n\n\n"])
+def test_odd_ends_give_the_same_frames_with_any_split(body: bytes) -> None:
+    for pieces in ([body, b""], [b"", body], *every_split(body)):
+        assert frames(pieces) == frames([body])
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [

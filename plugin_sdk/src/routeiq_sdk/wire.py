@@ -69,7 +69,7 @@ class SseFramer:
                 return []
             self._started = True
             data = data.removeprefix(b"\xef\xbb\xbf")
-        if not rest and data.endswith(b"\n\n") and CR not in data:
+        if not rest and data.endswith(b"\n\n") and not data.endswith(b"\n\n\n") and CR not in data:
             if data.count(b"\n\n") == 1:
                 return [data]
             return [part + b"\n\n" for part in data[:-2].split(b"\n\n")]
@@ -78,7 +78,7 @@ class SseFramer:
         if len(rest) > MAX_EVENT_BYTES:
             raise ValueError("an event is larger than 64 MB")
         ends = [match.end() for match in self._END.finditer(rest, at)]
-        if ends and ends[-1] == len(rest) and data.endswith(b"\r"):
+        if ends and ends[-1] == len(rest) and rest.endswith(b"\r"):
             ends.pop()  # the LF of this CRLF may still come
         frames, start = [], 0
         for end in ends:
