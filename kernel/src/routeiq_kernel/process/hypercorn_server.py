@@ -10,7 +10,7 @@ from socket import socket
 from typing import TYPE_CHECKING, Any
 
 from hypercorn.asyncio.task_group import TaskGroup
-from hypercorn.asyncio.tcp_server import MAX_RECV, TCPServer
+from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.events import Closed, RawData
 from hypercorn.protocol.h11 import H11Protocol
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .server import Until
 
 DISCONNECTS = ("http.disconnect", "websocket.disconnect")
+READ_BYTES = 256 * 1024
+"""One read, and so one message to the application, of a large body."""
 LAST_S = 1.0
 """For connections that were cancelled; then the loop's end takes them."""
 
@@ -100,7 +102,7 @@ class Reader(asyncio.StreamReader):
     """Says at once that the client is gone, also to whoever does not read."""
 
     def __init__(self, *, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop=loop)
+        super().__init__(READ_BYTES, loop)
         self.gate = Gate()
 
     def feed_eof(self) -> None:
@@ -219,7 +221,7 @@ class Connection(TCPServer):
         reader, protocol = self.reader, self.protocol
         with suppress(OSError):
             while not reader.at_eof():
-                data = await reader.read(MAX_RECV)
+                data = await reader.read(READ_BYTES)
                 await protocol.handle(RawData(data))
         await protocol.handle(Closed())
         await self.idle_task.stop()  # else the tasks' group waits for it
