@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from routeiq_kernel.pipeline.blocks import assemble, disassemble
-from routeiq_sdk.stream import Block, BlockDelta, BlockStart, BlockStop, OpaqueBlock, Reasoning, Refusal, Seal, Text, ToolCall
+from routeiq_sdk.stream import Block, BlockDelta, BlockStart, BlockStop, Citation, OpaqueBlock, Reasoning, Refusal, Seal, Text, ToolCall
 
 BLOCKS: list[Block] = [
-    Text(text="hello"), Text(text="", citations=(b'{"url":"u"}',)), Refusal(text="no"),
+    Text(text="hello"), Text(text="", citations=(Citation(url="u"),)), Refusal(text="no"),
     Reasoning(text="hm", seal=Seal("s", "anthropic"), origin="anthropic"), ToolCall(call_id="c", name="f", args='{"a":1}'),
     ToolCall(call_id="c", name="f", input="raw"), OpaqueBlock(type="new", native=b"{}"),
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from .config import Secret
 from .services import ServiceKey
-from .stream import Error, UsageParts
+from .stream import Cost, Error, UsageParts
 
 if TYPE_CHECKING:
     from .decisions import Attempt, Plan, Principal
@@ -54,6 +54,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     http_status: int = 0
     error: Error | None = None
     usage: UsageParts | None = None
+    cost: Cost | None = None
+    """None without a price book, and for a request that reached no provider."""
     finish: str | None = None
     model: str = ""
     deployment: Deployment | None = None

@@ -35,11 +35,16 @@ class Message(Struct, frozen=True, kw_only=True):
     parts: tuple[Block, ...] = ()
     name: str | None = None
     was_str: bool = False
+    phase: str | None = None
     native: bytes = b""
 
 
 class Tool(Struct, frozen=True, kw_only=True):
-    """`kind`: function, custom, server. `parameters` is the raw JSON Schema, b"" if absent. `native` is the tool in `origin`'s own JSON."""
+    """`kind`: function, custom, server, mcp. `parameters` is the raw JSON Schema, b"" if absent. `native` is the tool in `origin`'s
+    own JSON. `type` is the native type of a server tool (`web_search_20250305`), `canonical` what it is in every format: web_search,
+    web_fetch, file_search, code, shell, computer, browser, image, tool_search, memory, text_editor, maps, apply_patch. `grammar`
+    of a custom tool is raw JSON `{"syntax", "definition"}`; of an mcp tool `server` is `{"label", "url", "authorization",
+    "allowed_tools"}`."""
 
     name: str
     kind: str = "function"
@@ -47,13 +52,17 @@ class Tool(Struct, frozen=True, kw_only=True):
     parameters: bytes = b""
     strict: bool | None = None
     type: str = ""
+    canonical: str = ""
+    namespace: str = ""
+    grammar: bytes = b""
+    server: bytes = b""
     cache: Cache | None = None
     native: bytes = b""
     origin: str = ""
 
 
 class ToolChoice(Struct, frozen=True, kw_only=True):
-    """`mode`: auto, none, required. `allowed`: names; a single one is forced."""
+    """`mode`: auto, none, required, validated. `allowed`: names; a single one is forced."""
 
     mode: str = "auto"
     allowed: tuple[str, ...] = ()
@@ -77,16 +86,17 @@ class Sampling(Struct, frozen=True, kw_only=True):
 
 
 class ReasoningOptions(Struct, frozen=True, kw_only=True):
-    """`mode`: off, auto, budget, default. `effort`: none, minimal, low, medium, high, xhigh, max."""
+    """`mode`: off, auto, budget, default. `effort`: none, minimal, low, medium, high, xhigh, max. `show`: none, summary, full."""
 
     mode: str = "default"
     effort: str | None = None
     budget_tokens: int | None = None
+    show: str | None = None
     native: bytes = b""
 
 
 class OutputOptions(Struct, frozen=True, kw_only=True):
-    """`type`: text, json, schema."""
+    """`type`: text, json, schema, enum (then `schema` is one whose values are the choices)."""
 
     type: str = "text"
     name: str | None = None
@@ -97,7 +107,19 @@ class OutputOptions(Struct, frozen=True, kw_only=True):
 
 
 class Content(Struct, frozen=True, kw_only=True):
-    """The parsed body. `ext` holds every top-level member that no field stands for: name → raw JSON."""
+    """The parsed body.
+
+    `named` holds known members that only some formats have: report name → raw JSON, as the client's format writes it. A codec that
+    builds another format's request takes those it can express and reports every other one as `name;drop`. The names (in brackets
+    the members that they stand for): prediction, modalities, audio, moderation, store, previous_response_id, conversation,
+    background, prompt, context_management, truncation, include, max_tool_calls, web_search_options, container, mcp_servers,
+    thread, diagnostics, fallbacks, task_budget, speed, geo (`inference_geo`), safety_settings, cached_content,
+    media_resolution, speech_config, image_config, cache.auto (a top-level `cache_control`), cache.key (`prompt_cache_key`),
+    cache.retention, cache.options, betas.
+
+    `ext` holds every top-level member that nothing else stands for: name → raw JSON. It goes back only to its own format;
+    another one reports `ext.<name>;drop`.
+    """
 
     messages: tuple[Message, ...] = ()
     tools: tuple[Tool, ...] = ()
@@ -110,6 +132,7 @@ class Content(Struct, frozen=True, kw_only=True):
     metadata: bytes = b""
     service_tier: str | None = None
     include_usage: bool = False
+    named: Mapping[str, bytes] = {}
     ext: Mapping[str, bytes] = {}
 
 

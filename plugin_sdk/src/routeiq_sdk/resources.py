@@ -45,9 +45,18 @@ class Deployment(Struct, frozen=True, kw_only=True):
 class Surface(Struct, frozen=True, kw_only=True):
     """An endpoint of the gateway.
 
-    `kind`: "generate" goes through a codec and the attempts; "local" is answered by `handler` after authentication (operation
-    "models" needs no handler: the kernel answers it through the codec). `match(headers)` tells equal paths apart; one surface
-    of a path has none and is the default.
+    `kind`: "generate" goes through a codec and the attempts; "forward" passes bytes both ways between the client and the
+    deployment, through authentication, authorisation, limits and accounting; "socket" does so for a WebSocket; "local" is
+    answered by `handler` after authentication (operation "models" needs no handler: the kernel answers it through the codec).
+
+    `path` may hold `{name}` (one segment, or a part of one) and `{name:path}` (any rest). Exact paths are matched first, then
+    patterns in the order of their literal length. `match(headers, query)` tells equal paths apart; one surface of a path has
+    none and is the default.
+
+    `model` says where a forwarded request names its model: "body" (the JSON member `model`), "form" (the multipart field),
+    "query", "path" (the part `{model}`), or "none" (the deployment is found by the owner of an id in the path, the header
+    `x-routeiq-model`, or is the first of the surface's format). `upstream` is the path at the provider, with the same `{names}`;
+    None means `path`. `owns`: where the answer names ids that only its deployment knows ("id": the JSON member).
     """
 
     method: str
@@ -55,8 +64,11 @@ class Surface(Struct, frozen=True, kw_only=True):
     kind: str
     operation: str
     format: str
-    match: Callable[[Headers], bool] | None = None
+    match: Callable[[Headers, str], bool] | None = None
     handler: Callable[[RequestContext], Awaitable[Reply]] | None = None
+    model: str = "body"
+    upstream: str | None = None
+    owns: str | None = None
 
 
 class Reply(Struct, frozen=True):
@@ -76,11 +88,14 @@ class Call(Struct, frozen=True, kw_only=True):
     deployment: Deployment
     path: str
     headers: tuple[tuple[str, str], ...]
-    body: bytes
+    body: bytes | AsyncIterator[bytes]
+    """An iterator is sent as it comes, once: such a call cannot be repeated."""
     stream: bool
     query: str = ""
     method: str = "POST"
     connect_timeout_s: float = 10.0
+    credentials: Mapping[str, Secret] = {}
+    """The client's own provider credentials, by header; a provider uses them only where its deployment says so."""
 
 
 class UpstreamResponse(Protocol):
@@ -105,6 +120,22 @@ class Upstream(Protocol):
     """A provider bound to one deployment: everything that does not depend on the request is prepared."""
 
     async def open(self, call: Call) -> UpstreamResponse: ...
+
+    async def connect(self, call: Call) -> UpstreamSocket:
+        """A WebSocket to the provider. Raises `UpstreamError`."""
+        ...
+
+
+class UpstreamSocket(Protocol):
+    """`receive` gives text or bytes, None once the provider closed. Raises `UpstreamError` when the connection breaks."""
+
+    close_code: int | None
+
+    async def receive(self) -> str | bytes | None: ...
+
+    async def send(self, message: str | bytes) -> None: ...
+
+    async def close(self, code: int = 1000) -> None: ...
 
 
 class WireProvider(Protocol):

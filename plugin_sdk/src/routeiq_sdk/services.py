@@ -4,9 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from .resources import UpstreamResponse
+from msgspec import Struct
+
+from .resources import Deployment, UpstreamResponse, UpstreamSocket
+from .stream import Cost, UsageParts
+
+if TYPE_CHECKING:
+    from .request import Request
 
 T = TypeVar("T")
 
@@ -33,10 +39,22 @@ class HttpClients(Protocol):
     """Everything that dials out goes through here: pools, proxies, CA bundles and egress rules have one place."""
 
     async def open(
-        self, method: str, url: str, headers: Sequence[tuple[str, str]], body: bytes | None = None, *, connect_timeout_s: float = 10.0
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes | AsyncIterator[bytes] | None = None,
+        *,
+        connect_timeout_s: float = 10.0,
     ) -> UpstreamResponse:
         """Send a request and wait for the answer's headers. Redirects are not followed and the body is not decompressed.
         Raises `UpstreamError` of phase connect, send or headers. Cancelling it closes the connection."""
+        ...
+
+    async def connect(
+        self, url: str, headers: Sequence[tuple[str, str]], *, protocols: Sequence[str] = (), connect_timeout_s: float = 10.0
+    ) -> UpstreamSocket:
+        """Open a WebSocket (`ws` or `wss`). Raises `UpstreamError` of phase connect or headers."""
         ...
 
 
@@ -93,5 +111,43 @@ class ModelCaller(Protocol):
 
 HTTP_CLIENTS: ServiceKey[HttpClients] = ServiceKey("http_clients")
 STATE_STORE: ServiceKey[StateStore] = ServiceKey("state_store")
+
+
+class PriceBook(Protocol):
+    def cost(self, deployment: Deployment, usage: UsageParts | None, *, operation: str = "chat", tier: str | None = None) -> Cost:
+        """Exact decimal arithmetic; an unknown price gives `Cost.usd` None. Never raises."""
+        ...
+
+
+class ModelCard(Struct, frozen=True, kw_only=True):
+    """`abilities`: tools, vision, audio_input, pdf_input, reasoning, adaptive_thinking (takes no thinking budget), sampling (takes
+    temperature, top_p, top_k), response_schema, prompt_caching, system_role, developer_role, audio_output, image_output, web_search."""
+
+    id: str
+    max_input_tokens: int | None = None
+    max_output_tokens: int | None = None
+    abilities: frozenset[str] = frozenset()
+    lacks: frozenset[str] = frozenset()
+    """Abilities that the model is known not to have; one in neither set is unknown."""
+    owned_by: str = ""
+
+
+class ModelCatalog(Protocol):
+    def card(self, deployment: Deployment) -> ModelCard | None:
+        """`deployment.info` (LiteLLM's `model_info`) overrides what the shipped data say. None for an unknown model."""
+        ...
+
+
+class TokenCounter(Protocol):
+    def count(self, text: str, deployment: Deployment) -> tuple[int, bool]:
+        """Tokens, and whether that is an estimate (the model's own tokenizer is not at hand). Works offline."""
+        ...
+
+    def count_request(self, request: Request, deployment: Deployment) -> tuple[int, bool]: ...
+
+
+PRICE_BOOK: ServiceKey[PriceBook] = ServiceKey("price_book")
+MODEL_CATALOG: ServiceKey[ModelCatalog] = ServiceKey("model_catalog")
+TOKEN_COUNTER: ServiceKey[TokenCounter] = ServiceKey("token_counter")
 CLOCK: ServiceKey[Clock] = ServiceKey("clock")
 """Always there: the kernel provides it."""

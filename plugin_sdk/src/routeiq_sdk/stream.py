@@ -9,9 +9,10 @@ closed once, before its choice's `Stop`; block indices are dense per choice from
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, TypeVar
 
-from msgspec import Struct, structs
+from msgspec import Raw, Struct, structs
 
 ERROR_STATUS: dict[str, int] = {
     "invalid_request": 400, "context_length": 400, "content_policy": 400, "authentication": 401, "billing": 402,
@@ -58,12 +59,32 @@ class Block(Struct, frozen=True, kw_only=True):
     cache: Cache | None = None
 
 
+class Citation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a piece of text rests on. `kind`: url, document, file, search_result. `start` and `end` count in `unit`: char, page,
+    block, byte. `native` is its JSON in `origin`, given back unchanged to that format."""
+
+    kind: str = "url"
+    cited_text: str | None = None
+    title: str | None = None
+    url: str | None = None
+    file_id: str | None = None
+    doc_index: int | None = None
+    start: int | None = None
+    end: int | None = None
+    unit: str = "char"
+    native: Raw = Raw(b"null")
+    origin: str = ""
+
+
 class Text(Block, frozen=True):
+    """`logprobs` is a raw JSON array of OpenAI's token objects (token, bytes, logprob, top_logprobs). `phase`: commentary or
+    final_answer."""
+
     text: str = ""
-    citations: tuple[bytes, ...] = ()
-    """Each citation as raw JSON of `origin`."""
+    citations: tuple[Citation, ...] = ()
     logprobs: bytes = b""
     signature: Seal | None = None
+    phase: str | None = None
 
 
 class Media(Block, frozen=True):
@@ -78,10 +99,12 @@ class Media(Block, frozen=True):
     filename: str | None = None
     title: str | None = None
     detail: str | None = None
+    id: str | None = None
+    transcript: str | None = None
 
 
 class Reasoning(Block, frozen=True):
-    """`form`: thinking, summary, raw, redacted, encrypted."""
+    """`form`: thinking, summary, raw, redacted, encrypted, compaction."""
 
     form: str = "thinking"
     text: str = ""
@@ -95,7 +118,8 @@ class Refusal(Block, frozen=True):
 
 class ToolCall(Block, frozen=True):
     """`args` is the raw JSON text of the arguments, as sent ("" means {}); custom tools use `input` instead.
-    `owner`: client or provider (a server tool)."""
+    `owner`: client or provider (a server tool). `kind`: function, custom, or the kind of server tool (web_search, web_fetch, code,
+    file_search, image, mcp, …). `seal` is a signature that belongs to the call (Gemini)."""
 
     call_id: str
     name: str
@@ -103,6 +127,9 @@ class ToolCall(Block, frozen=True):
     input: str | None = None
     owner: str = "client"
     kind: str = "function"
+    namespace: str = ""
+    item_id: str | None = None
+    seal: Seal | None = None
 
 
 class ToolResult(Block, frozen=True):
@@ -111,6 +138,8 @@ class ToolResult(Block, frozen=True):
     is_error: bool = False
     name: str = ""
     owner: str = "client"
+    kind: str = "function"
+    item_id: str | None = None
 
 
 class OpaqueBlock(Block, frozen=True):
@@ -142,7 +171,8 @@ class BlockStart(Event, frozen=True, kw_only=True):
 
 
 class BlockDelta(Event, frozen=True, kw_only=True):
-    """`field`: text (also of reasoning and refusal blocks), args, input, signature (replaces), citation (raw JSON), logprobs (raw JSON)."""
+    """`field`: text (also of reasoning and refusal blocks), args, input, signature (replaces), citation (a `Citation` as JSON),
+    logprobs (a JSON array as in `Text.logprobs`), data (base64 of media), transcript."""
 
     index: int
     field: str
@@ -156,25 +186,46 @@ class BlockStop(Event, frozen=True, kw_only=True):
 
 
 class UsageParts(Struct, frozen=True, kw_only=True):
-    """Token counts in disjoint parts; `None` is unknown. Their sum is the provider's total. `native` is the provider's own object."""
+    """Token counts in disjoint parts; `None` is unknown. Their sum is the provider's total. `native` is the provider's own object.
+
+    `cache_write` are tokens written to a cache of 5 minutes (or of the provider's only lifetime), `cache_write_1h` to one of an
+    hour. `modalities` says how much of a part is not text: `("input.audio", 12)`, `("output.image", 1290)`. `estimated`: counted
+    by the gateway, because the provider gave none or the client left.
+    """
 
     input: int | None = None
     cache_read: int | None = None
     cache_write: int | None = None
+    cache_write_1h: int | None = None
     output: int | None = None
     reasoning: int | None = None
+    modalities: tuple[tuple[str, int], ...] = ()
+    estimated: bool = False
     native: bytes = b""
 
     def total(self) -> int:
-        return sum(n for n in (self.input, self.cache_read, self.cache_write, self.output, self.reasoning) if n)
+        return sum(n for name in COUNTS if (n := getattr(self, name)))
 
     def over(self, old: UsageParts) -> UsageParts:
         """These counts, with `old` ones where these are unknown: usage is cumulative and replaces."""
-        pick = {name: getattr(self, name) if getattr(self, name) is not None else getattr(old, name) for name in _COUNTS}
-        return UsageParts(native=self.native or old.native, **pick)
+        pick = {name: getattr(self, name) if getattr(self, name) is not None else getattr(old, name) for name in COUNTS}
+        return UsageParts(native=self.native or old.native, modalities=self.modalities or old.modalities, estimated=self.estimated, **pick)
 
 
-_COUNTS = ("input", "cache_read", "cache_write", "output", "reasoning")
+COUNTS = ("input", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
+
+
+class Cost(Struct, frozen=True, kw_only=True):
+    """What an answer cost. `usd` None: a price is unknown, which is not 0; `missing` names the parts without one. `estimated`:
+    the usage was, or a price stands in for a missing one. `source` names the price and its version."""
+
+    usd: Decimal | None = None
+    estimated: bool = False
+    missing: tuple[str, ...] = ()
+    source: str = ""
+
+    def __str__(self) -> str:
+        return "unknown" if self.usd is None else f"{self.usd:f}"
 
 
 class Usage(Event, frozen=True, kw_only=True):
@@ -185,7 +236,8 @@ class Usage(Event, frozen=True, kw_only=True):
 
 
 class Stop(Event, frozen=True, kw_only=True):
-    """`reason`: stop, stop_sequence, length, context_window, tool_use, content_filter, refusal, pause, other. Once per choice."""
+    """`reason`: stop, stop_sequence, length, context_window, tool_use, content_filter, refusal, pause, compaction, malformed_call,
+    steered, max_messages, other. Once per choice. `native` is the provider's own word."""
 
     reason: str
     native: str = ""

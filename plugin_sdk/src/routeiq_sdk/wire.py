@@ -259,7 +259,9 @@ class Decoder(Protocol):
 
 class Encoder(Protocol):
     """Events → bytes that satisfy the format's oracle. Consecutive events of one frame of the same format, all `frame.count`
-    of them, leave as `frame.data`."""
+    of them, leave as `frame.data`. `losses` are the report names (`out.citations;drop`) of what could not be expressed so far."""
+
+    losses: Sequence[str]
 
     def feed(self, events: Sequence[Event]) -> bytes: ...
 
@@ -273,6 +275,26 @@ class Built(Struct, frozen=True):
     losses: tuple[str, ...] = ()
 
 
+class Asked(Struct, frozen=True, kw_only=True):
+    """What of a request stands outside its body. `params` are the named parts of the surface's path, percent-decoded;
+    `path` is without the base path."""
+
+    operation: str = "chat"
+    path: str = ""
+    query: str = ""
+    params: Mapping[str, str] = {}
+    headers: Headers = Headers(())
+
+
+class ModelEntry(Struct, frozen=True, kw_only=True):
+    """A model name of the configuration, with its limits where the model catalogue knows them."""
+
+    id: str
+    max_input_tokens: int | None = None
+    max_output_tokens: int | None = None
+    owned_by: str = "routeiq"
+
+
 class Codec(Protocol):
     """A wire format. `keepalive` is the bytes that its clients ignore between events."""
 
@@ -281,7 +303,7 @@ class Codec(Protocol):
     stream_type: str
     """Content type of a streamed answer."""
 
-    def parse_request(self, body: bytes, operation: str, headers: Headers) -> Request:
+    def parse_request(self, body: bytes, asked: Asked) -> Request:
         """Checks the envelope and the types of known members. Raises `ClientError`."""
         ...
 
@@ -307,8 +329,8 @@ class Codec(Protocol):
         """A whole answer as the events of its stream, all sharing one frame; ends in `MessageEnd` or `Error`."""
         ...
 
-    def collect(self, events: Iterable[Event], request: Request) -> bytes:
-        """The whole answer that these events make."""
+    def collect(self, events: Iterable[Event], request: Request, losses: list[str]) -> bytes:
+        """The whole answer that these events make. Report names of what it cannot express are added to `losses`."""
         ...
 
     def usage(self, body: bytes) -> UsageParts | None:
@@ -337,8 +359,8 @@ class Codec(Protocol):
         """The answer to operation "count_tokens"."""
         ...
 
-    def models(self, names: Sequence[str], headers: Headers) -> bytes:
-        """The list of models in the format's shape."""
+    def models(self, models: Sequence[ModelEntry], asked: Asked) -> bytes:
+        """The list of models in the format's shape, paged where the format pages."""
         ...
 
     def oracle(self, data: bytes, request: Request | None = None) -> list[str]:

@@ -24,7 +24,7 @@ from routeiq_sdk.stream import (
     replace,
 )
 from routeiq_sdk.testing import builders
-from routeiq_sdk.wire import Headers, Signal
+from routeiq_sdk.wire import Asked, Headers, ModelEntry, Signal
 
 from .wire import CODEC, PING, STOP, call, closed, data_of, encode, finish, frame, opened, parse, start, stream, text, whole, words
 
@@ -239,15 +239,15 @@ def test_answers_of_other_providers_keep_the_stream_rules(name: str) -> None:
     assert CODEC.oracle(body) == []
     framer, decoder = CODEC.framer(), CODEC.decoder()
     events = [event for one in framer.feed(body) for event in decoder.feed(one)]
-    streamed, collected = json.loads(CODEC.collect(events, parse())), json.loads(CODEC.collect(FOREIGN[name], parse()))
+    streamed, collected = json.loads(CODEC.collect(events, parse(), [])), json.loads(CODEC.collect(FOREIGN[name], parse(), []))
     assert (streamed["content"], streamed["stop_reason"]) == (collected["content"], collected["stop_reason"])
     assert streamed["usage"]["output_tokens"] == collected["usage"]["output_tokens"] == 5
 
 
 def test_sealed_reasoning_comes_back_for_its_own_family() -> None:
-    content = json.loads(CODEC.collect(FOREIGN["reasoning"], parse()))["content"]
+    content = json.loads(CODEC.collect(FOREIGN["reasoning"], parse(), []))["content"]
     assert content[0]["signature"].startswith("rq1.openai.") and content[0]["thinking"] == "hm"
-    hidden = json.loads(CODEC.collect(FOREIGN["hidden reasoning"], parse()))["content"]
+    hidden = json.loads(CODEC.collect(FOREIGN["hidden reasoning"], parse(), []))["content"]
     assert hidden[0]["type"] == "redacted_thinking"
     request = parse(messages=[{"role": "user", "content": "q"}, {"role": "assistant", "content": [*content, hidden[0]]}])
     shown, secret = [part for part in request.messages[1].parts if isinstance(part, Reasoning)]
@@ -267,7 +267,7 @@ def test_a_seal_that_does_not_decode_is_dropped(value: str) -> None:
 def test_only_the_first_choice_reaches_the_client() -> None:
     second = [replace(event, choice=1) for event in builders.answer("other")[1:-1]]
     events = [*builders.answer("mine")[:-1], *second, MessageEnd()]
-    assert json.loads(CODEC.collect(events, parse()))["content"] == [{"type": "text", "text": "mine"}]
+    assert json.loads(CODEC.collect(events, parse(), []))["content"] == [{"type": "text", "text": "mine"}]
     assert b"other" not in encode(events) and CODEC.oracle(encode(events)) == []
 
 
@@ -285,7 +285,7 @@ def test_an_alias_goes_back_to_the_clients_name() -> None:
 
     name = "n" * 200
     request = parse(tools=[{"name": name, "input_schema": {}}])
-    body = json.loads(CODEC.collect(builders.tool_call(alias(name), {}), request))
+    body = json.loads(CODEC.collect(builders.tool_call(alias(name), {}), request, []))
     assert body["content"][0]["name"] == name
 
 
@@ -322,10 +322,10 @@ def test_the_oracle_sees_each_violation(events: bytes, rule: str) -> None:
 
 
 def test_models_are_listed_in_the_formats_shape() -> None:
-    listed = json.loads(CODEC.models(["a", "b"], Headers([])))
+    listed = json.loads(CODEC.models([ModelEntry(id="a"), ModelEntry(id="b")], Asked()))
     assert [model["id"] for model in listed["data"]] == ["a", "b"]
     assert (listed["first_id"], listed["last_id"], listed["has_more"]) == ("a", "b", False)
-    assert json.loads(CODEC.models([], Headers([])))["first_id"] is None
+    assert json.loads(CODEC.models([], Asked()))["first_id"] is None
 
 
 def test_the_plugin_registers_its_codec_and_surfaces() -> None:
@@ -340,7 +340,8 @@ def test_the_plugin_registers_its_codec_and_surfaces() -> None:
         ("GET", "/v1/models"),
     }
     match = surfaces["GET", "/v1/models"].match
-    assert match is not None and match(Headers([(b"anthropic-version", b"2023-06-01")])) and not match(Headers([]))
+    assert match is not None and match(Headers([(b"anthropic-version", b"2023-06-01")]), "")
+    assert not match(Headers([]), "")
 
 
 @pytest.mark.parametrize(("value", "seconds"), [(b"inf", None), (b"9" * 400, None), (b"-1", None), (b"nan", None), (b"1e9", 86_400)])

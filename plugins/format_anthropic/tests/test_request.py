@@ -12,7 +12,7 @@ from routeiq_sdk.errors import ClientError
 from routeiq_sdk.request import Content, Message, OutputOptions, ReasoningOptions, Request, Sampling, Tool, ToolChoice
 from routeiq_sdk.stream import Cache, Media, Reasoning, Refusal, Seal, Text, ToolCall, ToolResult, UsageParts
 from routeiq_sdk.testing.builders import deployment
-from routeiq_sdk.wire import Built, Headers, members, patch
+from routeiq_sdk.wire import Asked, Built, members, patch
 
 from .wire import CODEC, USER, parse
 
@@ -113,7 +113,7 @@ def test_an_untouched_conversation_is_written_byte_for_byte() -> None:
             "novel": {"a": 1.50},
         }
     )
-    request = CODEC.parse_request(body.encode(), "chat", Headers([]))
+    request = CODEC.parse_request(body.encode(), Asked())
     spans, new = members(body.encode()), build(request.replace(end_user="me")).body
     written = members(new)
     for name in ("system", "tools", "novel"):
@@ -372,7 +372,7 @@ def test_a_count_is_estimated_where_no_provider_counts() -> None:
 def test_lone_surrogate_escapes_in_a_body_are_not_refused() -> None:
     head = b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"a\\ud83d b"},'
     body = head + b'{"role":"user","content":[{"type":"text","text":"\\ude00"}]}]}'
-    request = CODEC.parse_request(body, "chat", Headers([]))
+    request = CODEC.parse_request(body, Asked())
     assert [part.text for message in request.messages for part in message.parts if isinstance(part, Text)] == ["a\ud83d b", "\ude00"]
     written = build(request.replace(end_user="u")).body
     assert json.loads(written)["messages"] == json.loads(body)["messages"]

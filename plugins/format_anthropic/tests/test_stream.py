@@ -351,16 +351,16 @@ def test_an_edited_whole_answer_keeps_the_other_blocks_bytes() -> None:
     )
     events = CODEC.explode(body)
     assert check_events(events) == []
-    assert CODEC.collect(events, parse()) == body
+    assert CODEC.collect(events, parse(), []) == body
     edited = [replace(event, value="good") if isinstance(event, BlockDelta) and event.value == "bad" else event for event in events]
-    written = CODEC.collect(edited, parse())
+    written = CODEC.collect(edited, parse(), [])
     assert b"bad" not in written
     assert b'{"type":"tool_use", "id":"t","name":"f","input":{"b":1e400,"a":2}}' in written
     assert b'"novel":1' in written
 
 
 def test_a_stream_is_collected_into_the_answer_it_makes() -> None:
-    answer = json.loads(CODEC.collect(decode(STREAMS["thinking"]), parse()))
+    answer = json.loads(CODEC.collect(decode(STREAMS["thinking"]), parse(), []))
     assert answer["content"] == [{"type": "thinking", "thinking": "hm", "signature": "c2ln"}, {"type": "text", "text": "t"}]
     assert (answer["stop_reason"], answer["usage"]["output_tokens"]) == ("end_turn", 9)
 

@@ -9,7 +9,7 @@ from typing import Any
 from routeiq_format_anthropic.codec import AnthropicCodec
 from routeiq_sdk.request import Request
 from routeiq_sdk.stream import BlockDelta, BlockStart, Event
-from routeiq_sdk.wire import Headers
+from routeiq_sdk.wire import Asked
 
 CODEC = AnthropicCodec()
 USER = {"role": "user", "content": "Hi"}
@@ -86,7 +86,7 @@ def encode(events: Iterable[Event], request: Request | None = None) -> bytes:
 
 def parse(operation: str = "chat", **members: Any) -> Request:
     body = {"model": "m", "max_tokens": 100, "messages": [USER]} | members
-    return CODEC.parse_request(json.dumps({k: v for k, v in body.items() if v is not ...}).encode(), operation, Headers([]))
+    return CODEC.parse_request(json.dumps({k: v for k, v in body.items() if v is not ...}).encode(), Asked(operation=operation))
 
 
 def joined(events: Iterable[Event], field: str = "text") -> str:

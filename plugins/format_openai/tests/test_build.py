@@ -11,7 +11,7 @@ from routeiq_sdk.errors import ClientError
 from routeiq_sdk.request import Content, Message, OutputOptions, ReasoningOptions, Request, Sampling, Tool, ToolChoice
 from routeiq_sdk.stream import Block, Cache, Media, Reasoning, Seal, Text, ToolCall, ToolResult
 from routeiq_sdk.testing import deployment
-from routeiq_sdk.wire import Built, Headers
+from routeiq_sdk.wire import Asked, Built
 
 from .wire import CODEC, request
 
@@ -203,7 +203,7 @@ BODY = (
 
 
 def original() -> Request:
-    return CODEC.parse_request(BODY, "chat", Headers([]))
+    return CODEC.parse_request(BODY, Asked())
 
 
 def test_an_edited_request_keeps_all_that_was_not_edited() -> None:

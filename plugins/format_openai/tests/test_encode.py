@@ -81,7 +81,7 @@ def test_another_formats_blocks_become_deltas() -> None:
 
 
 def test_a_whole_answer_is_what_its_stream_makes() -> None:
-    answer = json.loads(CODEC.collect(FOREIGN, request(stream=False)))
+    answer = json.loads(CODEC.collect(FOREIGN, request(stream=False), []))
     message = answer["choices"][0]["message"]
     assert (answer["object"], answer["id"], answer["model"], answer["created"]) == ("chat.completion", "msg_1", "claude", 1_700_000_000)
     assert (message["content"], message["reasoning_content"], message["refusal"]) == ("See ", "hm", None)
@@ -92,7 +92,7 @@ def test_a_whole_answer_is_what_its_stream_makes() -> None:
 
 
 def test_sealed_reasoning_comes_back_in_the_next_turn() -> None:
-    message = json.loads(CODEC.collect(FOREIGN, request(stream=False)))["choices"][0]["message"]
+    message = json.loads(CODEC.collect(FOREIGN, request(stream=False), []))["choices"][0]["message"]
     part = request(messages=[{"role": "user", "content": "x"}, message]).messages[1].parts[0]
     assert part == Reasoning(form="thinking", text="hm", seal=Seal("sig==", "anthropic"), origin="anthropic")
 

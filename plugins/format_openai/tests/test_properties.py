@@ -11,7 +11,7 @@ from routeiq_sdk.errors import ClientError
 from routeiq_sdk.stream import Error, MessageEnd, replace
 from routeiq_sdk.testing import check_events
 from routeiq_sdk.testing.transcripts import shape
-from routeiq_sdk.wire import Headers
+from routeiq_sdk.wire import Asked
 
 from .wire import ASKING, CODEC, DONE, chunk, decoded, decoded_bytes, encoded, frame, request
 
@@ -142,7 +142,7 @@ member = st.sampled_from(
 @given(st.dictionaries(member, json_value, max_size=5))
 def test_any_json_is_a_request_or_a_client_error(body: dict[str, Any]) -> None:
     try:
-        got = CODEC.parse_request(json.dumps({"model": "m", "messages": []} | body).encode(), "chat", Headers([]))
+        got = CODEC.parse_request(json.dumps({"model": "m", "messages": []} | body).encode(), Asked())
         _ = got.content
     except ClientError:
         return
@@ -161,7 +161,7 @@ def test_any_json_is_an_answer_or_an_error(value: Any, inner: Any) -> None:
         raw = json.dumps(shape_).encode()
         events = CODEC.explode(raw)
         assert isinstance(events[-1], MessageEnd | Error)
-        CODEC.collect([replace(event) for event in events], request())
+        CODEC.collect([replace(event) for event in events], request(), [])
         decoded(frame(shape_))
         CODEC.tap(request()).feed(frame(shape_))
         CODEC.parse_error(400, [], raw)

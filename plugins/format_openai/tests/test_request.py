@@ -10,13 +10,13 @@ from routeiq_sdk.errors import ClientError
 from routeiq_sdk.request import OutputOptions, ReasoningOptions, ToolChoice
 from routeiq_sdk.stream import Media, OpaqueBlock, Reasoning, Refusal, Text, ToolCall, ToolResult
 from routeiq_sdk.testing import deployment
-from routeiq_sdk.wire import Headers, patch
+from routeiq_sdk.wire import Asked, patch
 
 from .wire import ASKING, CODEC, USER, request
 
 
 def parse(body: bytes) -> Any:
-    return CODEC.parse_request(body, "chat", Headers([]))
+    return CODEC.parse_request(body, Asked())
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from routeiq_format_openai.usage import write_usage
 from routeiq_sdk.stream import ERROR_STATUS, BlockDelta, Error, MessageEnd, UsageParts, replace
 from routeiq_sdk.testing import check_events
-from routeiq_sdk.wire import Headers
+from routeiq_sdk.wire import Asked, ModelEntry
 
 from .wire import CODEC, USAGE, joined, request
 
@@ -42,14 +42,14 @@ def test_an_unchanged_answer_keeps_its_bytes() -> None:
     events = CODEC.explode(BODY)
     assert check_events(events) == []
     assert joined(events) == {0: "hm", 1: "Hé"}
-    assert CODEC.collect(events, request(stream=False)) == BODY
+    assert CODEC.collect(events, request(stream=False), []) == BODY
 
 
 def test_an_edited_answer_keeps_what_no_event_stands_for() -> None:
     events = [
         replace(event, value="X") if isinstance(event, BlockDelta) and event.value == "Hé" else event for event in CODEC.explode(BODY)
     ]
-    answer = json.loads(CODEC.collect(events, request(stream=False)))
+    answer = json.loads(CODEC.collect(events, request(stream=False), []))
     assert answer["choices"][0]["message"].pop("content") == "X"
     expected = json.loads(BODY)
     expected["choices"][0]["message"].pop("content")
@@ -67,7 +67,7 @@ def test_an_answer_without_a_finish_reason_or_with_surrogates_is_read() -> None:
     body = b'{"id":"c","choices":[{"message":{"content":"a\\ud83d"}}]}'
     events = CODEC.explode(body)
     assert isinstance(events[-1], MessageEnd) and check_events(events) == []
-    assert CODEC.collect(events, request()) == body
+    assert CODEC.collect(events, request(), []) == body
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_pretty_printed_error_stays_one_line_in_a_stream() -> None:
 
 
 def test_models_are_listed_as_openai_does() -> None:
-    listed = json.loads(CODEC.models(["a", "b"], Headers([])))
+    listed = json.loads(CODEC.models([ModelEntry(id="a"), ModelEntry(id="b")], Asked()))
     assert (listed["object"], [model["id"] for model in listed["data"]]) == ("list", ["a", "b"])
     assert set(listed["data"][0]) == {"id", "object", "created", "owned_by"}
 

@@ -9,7 +9,7 @@ from typing import Any
 from routeiq_format_openai.codec import ChatCodec
 from routeiq_sdk.request import Request
 from routeiq_sdk.stream import BlockDelta, Event
-from routeiq_sdk.wire import Headers
+from routeiq_sdk.wire import Asked
 
 CODEC = ChatCodec(lambda: 1_700_000_000.0)
 DONE = b"data: [DONE]\n\n"
@@ -44,7 +44,7 @@ TEXT = (ROLE, chunk({"content": "Hé"}), chunk({"content": "llo"}), chunk(None, 
 
 
 def request(**body: Any) -> Request:
-    return CODEC.parse_request(json.dumps({"model": "m", "messages": [USER], "stream": True} | body).encode(), "chat", Headers([]))
+    return CODEC.parse_request(json.dumps({"model": "m", "messages": [USER], "stream": True} | body).encode(), Asked())
 
 
 ASKING = {"stream_options": {"include_usage": True}}

@@ -75,6 +75,9 @@ class Settings:
     base_path: BasePath = setting("", env="ROUTEIQ_BASE_PATH", help="prefix of all paths, such as /llm")
     plugins: str | tuple[str, ...] = setting("@default", env="ROUTEIQ_PLUGINS", help="a,b | +x,-y | @default | @standard | none | all")
     disable: tuple[str, ...] = setting((), env="ROUTEIQ_DISABLE", help="plugins that stay off whatever else says on")
+    strict_conversion: bool = setting(
+        False, help="refuse a request that its model's provider cannot express in full; `x-routeiq-strict: true` does so for one"
+    )
     allow_anonymous: bool = setting(False, help="serve without any authenticator (development mode only)")
     admin_api_keys: tuple[Secret, ...] = setting((), env="ADMIN_API_KEYS ADMIN_API_KEY", help="keys of the admin API; none closes it")
     admin_auth: bool = setting(True, env="ADMIN_AUTH_ENABLED", help="false opens the admin API (development mode only)")

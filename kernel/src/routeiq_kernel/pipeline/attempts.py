@@ -17,10 +17,11 @@ from routeiq_sdk.wire import patch
 
 from ..runtime.graph import Bound
 from ..runtime.guard import ask, fold
+from .account import cost_of, usage_of
 from .aside import tell_aside
 from .context import Rc, Stopped
 from .deadlines import MESSAGES, Deadlines, timed_out
-from .events import decoded, generated, stream_events, whole_events
+from .events import decoded, generated, note, stream_events, whole_events
 from .executor import denied
 from .raw import stream_raw
 
@@ -158,7 +159,7 @@ async def _attempt(rc: Rc, request: Request, bound: Bound, number: int, begun: f
 async def _run(rc: Rc, request: Request, bound: Bound, begun: float) -> str:
     deadlines = Deadlines(rc.graph.settings, bound.deployment, begun, request.stream)
     rc.usage = rc.finish = rc.first_token_s = None
-    rc.losses, rc.dropped = (), 0
+    rc.losses, rc.dropped, rc.said = (), 0, 0
     if request.stream:
         rc.egress.wait()
     rc.watch.until, rc.watch.what = deadlines.first, "first_token" if request.stream else "total"
@@ -193,6 +194,12 @@ async def _run(rc: Rc, request: Request, bound: Bound, begun: float) -> str:
         response.close()
 
 
+def is_strict(rc: Rc) -> bool:
+    """Whether a conversion that would lose something is refused."""
+    asked = rc.headers.get("x-routeiq-strict")
+    return rc.graph.settings.strict_conversion if asked is None else asked.lower() in ("1", "true")
+
+
 def _call(rc: Rc, request: Request, bound: Bound) -> Call:
     codec, deployment = bound.codec, bound.deployment
     assert codec is not None
@@ -201,10 +208,13 @@ def _call(rc: Rc, request: Request, bound: Bound) -> Call:
         body = patch(request.body, request.members, codec.edits(request, deployment))
         path = codec.upstream_path(request, deployment)
         return Call(
-            deployment=deployment, path=path, headers=headers, body=body, stream=request.stream, query=rc.query, connect_timeout_s=connect_s
-        )
+            deployment=deployment, path=path, headers=headers, body=body, stream=request.stream, query=rc.query,
+            connect_timeout_s=connect_s, credentials=rc.client_credentials,
+        )  # fmt: skip
     built = codec.build_request(request, deployment)
     rc.losses = built.losses
+    if built.losses and is_strict(rc):
+        raise ClientError(f"This model cannot express everything that was asked: {', '.join(built.losses)}.", code="lossy_conversion")
     return Call(
         deployment=deployment,
         path=built.path,
@@ -212,6 +222,7 @@ def _call(rc: Rc, request: Request, bound: Bound) -> Call:
         body=built.body,
         stream=request.stream,
         connect_timeout_s=connect_s,
+        credentials=rc.client_credentials,
     )
 
 
@@ -233,10 +244,26 @@ async def _whole(rc: Rc, request: Request, response: UpstreamResponse, bound: Bo
         events = codec.explode(body)
         out = await whole_events(rc, events)
         if out is not events or codec is not rc.codec:
-            body = rc.codec.collect(out, request)
-    rc.ingress.stop()
-    await rc.egress.whole(200, [JSON, *rc.egress.headers], body)
+            body = _collect(rc, out)
+    if rc.usage is None and rc.graph.counter is not None and request.operation == "chat" and not rc.said:
+        note(rc, codec.explode(body))  # the provider did not count
+    await _send_whole(rc, body)
     return "complete"
+
+
+def _collect(rc: Rc, events: Sequence[Event]) -> bytes:
+    losses = list(rc.losses)
+    assert rc.request is not None
+    body = rc.codec.collect(events, rc.request, losses)
+    rc.losses = tuple(losses)
+    return body
+
+
+async def _send_whole(rc: Rc, body: bytes) -> None:
+    rc.ingress.stop()
+    cost = cost_of(rc, usage_of(rc))
+    priced = [(b"x-routeiq-cost", str(cost).encode())] if cost is not None else []
+    await rc.egress.whole(200, [JSON, *rc.egress.headers, *priced], body)
 
 
 async def _estimate(rc: Rc, request: Request) -> str:
@@ -254,8 +281,7 @@ async def _generate(rc: Rc, request: Request, bound: Bound, deadlines: Deadlines
         return await stream_events(rc, lambda _: generated(events), deadlines)
     out: Sequence[Event] = await whole_events(rc, [event async for event in events])
     rc.first_token_s = monotonic() - rc.started_s
-    rc.ingress.stop()
-    await rc.egress.whole(200, [JSON], rc.codec.collect(out, request))
+    await _send_whole(rc, _collect(rc, out))
     return "complete"
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
 from msgspec import structs
-from routeiq_sdk.stream import Block, BlockDelta, BlockStart, BlockStop, Event, Reasoning, Refusal, Seal, Text, ToolCall
+from routeiq_sdk.stream import Block, BlockDelta, BlockStart, BlockStop, Citation, Event, Reasoning, Refusal, Seal, Text, ToolCall
 
 
 def assemble(events: Iterable[Event]) -> Block:
@@ -35,7 +36,7 @@ def _filled(block: Block, parts: dict[str, list[str]]) -> Block:
     if "signature" in parts and isinstance(block, Reasoning):
         changes["seal"] = Seal(parts["signature"][-1], block.origin)
     if "citation" in parts and isinstance(block, Text):
-        changes["citations"] = block.citations + tuple(raw.encode() for raw in parts["citation"])
+        changes["citations"] = block.citations + tuple(map(_citation, parts["citation"]))
     return structs.replace(block, **changes) if changes else block
 
 
@@ -45,7 +46,7 @@ def disassemble(block: Block, choice: int, index: int) -> list[Event]:
     deltas: list[tuple[str, str]] = []
     if isinstance(block, Text):
         shell = structs.replace(block, text="", citations=(), native=b"")
-        deltas = [("text", block.text), *(("citation", raw.decode()) for raw in block.citations)]
+        deltas = [("text", block.text), *(("citation", msgspec.json.encode(each).decode()) for each in block.citations)]
     elif isinstance(block, Refusal):
         shell, deltas = structs.replace(block, text="", native=b""), [("text", block.text)]
     elif isinstance(block, Reasoning):
@@ -60,3 +61,11 @@ def disassemble(block: Block, choice: int, index: int) -> list[Event]:
         *(BlockDelta(choice=choice, index=index, field=name, value=value, synthetic=True) for name, value in deltas if value),
         BlockStop(choice=choice, index=index, synthetic=True),
     ]
+
+
+def _citation(value: str) -> Citation:
+    """A codec's own words. Anything else is kept as they are."""
+    try:
+        return msgspec.json.decode(value, type=Citation)
+    except msgspec.MsgspecError:
+        return Citation(cited_text=value)

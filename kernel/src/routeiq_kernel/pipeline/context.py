@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from routeiq_sdk import RequestContext, RouteIQError, Secret, Surface
 from routeiq_sdk.stream import Error, UsageParts
-from routeiq_sdk.wire import Codec, Headers
+from routeiq_sdk.wire import Asked, Codec, Headers
 
 from .watchdog import Watch
 
@@ -39,9 +39,28 @@ class Stopped(RouteIQError):
 
 class Rc(RequestContext):
     __slots__ = (
-        "bound", "bytes_out", "codec", "detail", "dropped", "egress", "finish", "first_token_s", "gone", "graph", "hang_up",
-        "http_status", "ingress",
-        "losses", "outcome_error", "outcome_status", "record", "route_taken", "usage", "watch",
+        "bound",
+        "bytes_out",
+        "codec",
+        "detail",
+        "dropped",
+        "egress",
+        "finish",
+        "first_token_s",
+        "gone",
+        "graph",
+        "hang_up",
+        "http_status",
+        "ingress",
+        "losses",
+        "outcome_error",
+        "outcome_status",
+        "params",
+        "record",
+        "route_taken",
+        "said",
+        "usage",
+        "watch",
     )  # fmt: skip
 
     graph: Graph
@@ -54,9 +73,14 @@ class Rc(RequestContext):
     first_token_s: float | None
     outcome_error: Error | None
     record: Any
+    params: Mapping[str, str]
+    """The named parts of the surface's path."""
+    said: int
+    """Tokens of the answer so far, roughly: for an estimate where the provider does not count."""
 
-    def __init__(self, graph: Graph, surface: Surface, codec: Codec, scope: dict[str, Any], request_id: str) -> None:
-        self.graph, self.surface, self.codec, self.request_id = graph, surface, codec, request_id
+    def __init__(self, graph: Graph, surface: Surface, params: Mapping[str, str], scope: dict[str, Any], request_id: str) -> None:
+        self.graph, self.surface, self.params, self.request_id = graph, surface, params, request_id
+        self.codec = graph.codecs[surface.format]
         self.operation, self.path, self.client = surface.operation, scope["path"], scope.get("client")
         self.query = scope["query_string"].decode("latin-1")
         self.started_s = monotonic()
@@ -67,7 +91,7 @@ class Rc(RequestContext):
         self.headers = NO_HEADERS
         self.finish: str | None = None
         self.losses: tuple[str, ...] = ()
-        self.dropped = self.bytes_out = self.http_status = 0
+        self.dropped = self.bytes_out = self.http_status = self.said = 0
         self.outcome_status = ""
         self.detail = ""
         """What the log may know of a failed attempt and the client may not."""
@@ -82,6 +106,10 @@ class Rc(RequestContext):
         taken = {name.encode() for name in (*consumed, "cookie", "x-admin-api-key")}
         found = [(name, value) for name, value in raw if name in CREDENTIALS and name not in taken]
         self.client_credentials = {name.decode("latin-1"): Secret(value.decode("latin-1")) for name, value in found}
+
+    def asked(self) -> Asked:
+        path = self.path.removeprefix(self.graph.surfaces.base)
+        return Asked(operation=self.operation, path=path, query=self.query, params=self.params, headers=self.headers)
 
     def leave(self) -> None:
         """The client is gone."""

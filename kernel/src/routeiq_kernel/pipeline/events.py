@@ -15,6 +15,7 @@ from routeiq_sdk.resources import UpstreamResponse
 from routeiq_sdk.stream import BlockDelta, BlockStart, Error, Event, Media, MessageEnd, OpaqueBlock, Stop, ToolCall, Usage
 from routeiq_sdk.wire import Codec
 
+from .account import CHARS_PER_TOKEN
 from .channel import Channel, Closed
 from .context import Rc, Stopped
 from .deadlines import Deadlines, timed_out
@@ -58,7 +59,7 @@ class _Pump:
     def __init__(self, rc: Rc, channel: Channel, deadlines: Deadlines) -> None:
         assert rc.request is not None
         self.rc, self.channel, self.deadlines = rc, channel, deadlines
-        self.encode = rc.codec.encoder(rc.request).feed
+        self.encoder = rc.codec.encoder(rc.request)
         self.committed = self.flowing = False
         self.held: list[bytes] = []
         self.waiting = 0
@@ -87,6 +88,7 @@ class _Pump:
             pass
         finally:
             self.channel.close("abandoned")
+            self.rc.losses = (*self.rc.losses, *self.encoder.losses)
             watches.discard(watch)
             await batches.aclose()
 
@@ -120,7 +122,7 @@ class _Pump:
         if not self.committed and any(map(commits, events)):
             self.committed = True
             self.rc.first_token_s = monotonic() - self.rc.started_s
-        data = self.encode(events)
+        data = self.encoder.feed(events)
         if not self.committed:
             self.held.append(data)
             self.waiting += len(data)
@@ -163,9 +165,11 @@ async def whole_events(rc: Rc, events: Sequence[Event]) -> Sequence[Event]:
 
 def note(rc: Rc, events: Sequence[Event]) -> Error | None:
     """Keep usage and stop reason for the outcome; returns the error that ends the answer, if there is one."""
+    said = 0
     for event in events:
         kind = type(event)
         if kind is BlockDelta:
+            said += len(event.value)  # type: ignore[attr-defined]
             continue
         if kind is Usage:
             parts = event.parts  # type: ignore[attr-defined]
@@ -174,6 +178,7 @@ def note(rc: Rc, events: Sequence[Event]) -> Error | None:
             rc.finish = event.reason  # type: ignore[attr-defined]
         elif kind is Error:
             return event  # type: ignore[return-value]
+    rc.said += said // CHARS_PER_TOKEN or min(said, 1)
     return None
 
 

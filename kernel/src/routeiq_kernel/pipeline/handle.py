@@ -11,6 +11,7 @@ from routeiq_sdk.stream import Error
 from routeiq_sdk.wire import Headers
 
 from ..runtime.guard import ask, fold
+from .account import cost_of, usage_of
 from .aside import tell_aside
 from .attempts import JSON, answer
 from .context import CREDENTIALS, Rc, Stopped
@@ -29,7 +30,7 @@ async def work(rc: Rc, headers: Headers) -> str:
     body = await rc.ingress.body()
     rc.ingress.listen()
     rc.watch.until = float("inf")
-    request = rc.request = rc.codec.parse_request(body, rc.operation, rc.headers)
+    request = rc.request = rc.codec.parse_request(body, rc.asked())
     if rc.graph.live.recorder is not None:
         rc.record = Record(time())
         rc.record.request = body
@@ -87,7 +88,7 @@ async def _authenticate(rc: Rc, headers: Headers) -> None:
 async def _local(rc: Rc) -> str:
     rc.route_taken = "local"
     if rc.surface.handler is None:
-        await rc.egress.whole(200, [JSON], rc.codec.models(rc.graph.models.names, rc.headers))
+        await rc.egress.whole(200, [JSON], rc.codec.models(rc.graph.entries(), rc.asked()))
         return "complete"
     reply = await rc.surface.handler(rc)
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
@@ -116,9 +117,10 @@ def settle(rc: Rc) -> None:
 
 
 def outcome(rc: Rc) -> Outcome:
+    usage = usage_of(rc)
     return Outcome(
-        status=rc.outcome_status, http_status=rc.http_status, error=rc.outcome_error, usage=rc.usage, finish=rc.finish,
-        model=rc.request.model if rc.request else "", deployment=rc.bound.deployment if rc.bound else None, attempts=tuple(rc.attempts),
-        path=rc.route_taken, duration_s=monotonic() - rc.started_s, first_token_s=rc.first_token_s, bytes_out=rc.bytes_out,
-        dropped_events=rc.dropped, losses=rc.losses,
+        status=rc.outcome_status, http_status=rc.http_status, error=rc.outcome_error, usage=usage, cost=cost_of(rc, usage),
+        finish=rc.finish, model=rc.request.model if rc.request else "", deployment=rc.bound.deployment if rc.bound else None,
+        attempts=tuple(rc.attempts), path=rc.route_taken, duration_s=monotonic() - rc.started_s,
+        first_token_s=rc.first_token_s, bytes_out=rc.bytes_out, dropped_events=rc.dropped, losses=rc.losses,
     )  # fmt: skip

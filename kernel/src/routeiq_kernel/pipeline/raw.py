@@ -66,6 +66,7 @@ async def _pump(rc: Rc, response: UpstreamResponse, tap: Tap, deadlines: Deadlin
             signal = feed(frame)
             if signal is PASS or (signal is CONTENT and committed):
                 out.append(frame)
+                rc.said += 1
                 continue
             if signal.error is not None:
                 if committed and out:

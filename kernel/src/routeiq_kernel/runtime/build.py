@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from attrs import evolve
-from routeiq_sdk import Capability, ConfigError, Deployment, GraphError, Hold, Manifest, ServiceKey, Surface
+from routeiq_sdk import Capability, ConfigError, Deployment, GraphError, Hold, Manifest, ServiceKey
 from routeiq_sdk.resources import Provider
+from routeiq_sdk.services import MODEL_CATALOG, PRICE_BOOK, TOKEN_COUNTER
 
 from ..config.kernel import Settings, configured_plugins, kernel_settings
 from ..config.load import Document
@@ -32,6 +33,7 @@ from .graph import Bound, Graph, Live, Models, unique
 from .guard import attempt_safely, collect
 from .meter import Cell
 from .running import Ctx, Running
+from .surfaces import Surfaces
 
 COLLECTS = ("formats", "providers", "surfaces", "strategies", "routes", "middleware", "health", "panels")
 NEEDS = {"routes": Capability.ROUTES, "middleware": Capability.MIDDLEWARE}
@@ -132,6 +134,7 @@ def _same_services(old: Running, ready: Sequence[Running]) -> bool:
 def _assemble(document: Document, settings: Settings, chosen: Chosen, runnings: Sequence[Running], live: Live) -> Graph:
     for running in runnings:
         _provide(running)
+    services = services_of(runnings)
     things = {what: [(running, thing) for running in runnings for thing in _collected(running, what)] for what in COLLECTS}
     owner = {id(thing): running.name for pairs in things.values() for running, thing in pairs}
     codecs = unique([thing for _, thing in things["formats"]], "format", owner)
@@ -141,7 +144,7 @@ def _assemble(document: Document, settings: Settings, chosen: Chosen, runnings: 
     cells["route"] += _strategy(things["strategies"], settings.routing_strategy)
     chains = Chains(cells)
     live.recorder = Recorder(live, chains.on_records) if chains.on_records else None
-    surfaces = _surfaces([thing for _, thing in things["surfaces"]], settings.base_path, codecs, owner)
+    surfaces = Surfaces([thing for _, thing in things["surfaces"]], settings.base_path, codecs, owner)
     if surfaces and not chains.authenticate and not settings.allow_anonymous:
         raise GraphError("no enabled plugin authenticates: enable auth_keys, or set kernel.allow_anonymous: true (development mode only)")
     classes = [type(running.config) for running in runnings if running.config is not None]
@@ -154,6 +157,7 @@ def _assemble(document: Document, settings: Settings, chosen: Chosen, runnings: 
         middleware=tuple(thing for _, thing in things["middleware"]),
         warnings=tuple(said),
         edges=tuple(chosen.order.edges), why=why_parsed(runnings), live=live,
+        book=services.get(PRICE_BOOK), catalog=services.get(MODEL_CATALOG), counter=services.get(TOKEN_COUNTER),
     )  # fmt: skip
 
 
@@ -221,21 +225,6 @@ def _bind(deployment: Deployment, providers: Mapping[str, Provider], codecs: Map
     with blame(f"provider {provider.name}: binding a deployment of {deployment.group} failed", "Correct the deployment, or its plugin"):
         upstream = provider.bind(deployment)  # type: ignore[union-attr]
     return Bound(deployment, provider, upstream, codecs[wire_format])
-
-
-def _surfaces(
-    surfaces: Sequence[Surface], base: str, codecs: Mapping[str, Any], owner: Mapping[int, str]
-) -> dict[tuple[str, str], tuple[Surface, ...]]:
-    table: dict[tuple[str, str], tuple[Surface, ...]] = {}
-    for surface in surfaces:
-        if surface.format not in codecs:
-            raise GraphError(f"plugin {owner[id(surface)]}: surface {surface.path} has the unknown format {surface.format!r}")
-        key = (surface.method, base.rstrip("/") + surface.path)
-        table[key] = tuple(sorted((*table.get(key, ()), surface), key=lambda each: each.match is None))
-        if sum(1 for each in table[key] if each.match is None) > 1:
-            names = sorted({owner[id(each)] for each in table[key] if each.match is None})
-            raise GraphError(f"{key[0]} {key[1]} is served by {' and '.join(names)}: disable one, or give one a `match`")
-    return table
 
 
 def why_parsed(runnings: Sequence[Running]) -> dict[str, tuple[str, ...]]:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 from msgspec import Struct, structs
-from routeiq_sdk import ConfigError, Deployment, HealthCheck, Route, Surface
+from routeiq_sdk import ConfigError, Deployment, HealthCheck, Route
 from routeiq_sdk.resources import EventProvider, Provider, Upstream, WireProvider
-from routeiq_sdk.wire import Codec
+from routeiq_sdk.services import ModelCatalog, PriceBook, TokenCounter
+from routeiq_sdk.wire import Codec, ModelEntry
 
 from ..pipeline.watchdog import Watchdog
 from .chain import Chains
+from .surfaces import Surfaces
 
 if TYPE_CHECKING:
     from ..config.kernel import Settings
@@ -136,7 +138,7 @@ class Graph:
     chains: Chains
     codecs: Mapping[str, Codec]
     providers: Mapping[str, Provider]
-    surfaces: Mapping[tuple[str, str], tuple[Surface, ...]]
+    surfaces: Surfaces
     models: Models
     routes: tuple[Route, ...] = ()
     checks: tuple[HealthCheck, ...] = ()
@@ -147,10 +149,24 @@ class Graph:
     why: Mapping[str, tuple[str, ...]] = field(factory=dict)
     """What forces the EVENTS path: "stream" and "whole" → plugin.hook."""
     live: Live = field(kw_only=True)
+    book: PriceBook | None = None
+    catalog: ModelCatalog | None = None
+    counter: TokenCounter | None = None
 
     @property
     def deployments(self) -> tuple[Deployment, ...]:
         return tuple(bound.deployment for bound in self.models.by_id.values())
+
+    def entries(self) -> list[ModelEntry]:
+        """The model names, with the limits that the catalogue knows."""
+        return [self._entry(name) for name in self.models.names]
+
+    def _entry(self, name: str) -> ModelEntry:
+        found = self.models.find(name)
+        card = self.catalog.card(found[0].deployment) if self.catalog and found else None
+        if card is None:
+            return ModelEntry(id=name)
+        return ModelEntry(id=name, max_input_tokens=card.max_input_tokens, max_output_tokens=card.max_output_tokens)
 
     def path_header(self, taken: str) -> bytes:
         forced = self.why["stream"] or self.why["whole"]

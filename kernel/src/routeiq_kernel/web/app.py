@@ -11,7 +11,6 @@ from time import monotonic
 from typing import Any, Protocol
 from uuid import uuid4
 
-from routeiq_sdk import Surface
 from routeiq_sdk.stream import Error
 from routeiq_sdk.wire import Headers
 from starlette.middleware.cors import CORSMiddleware
@@ -27,6 +26,7 @@ from ..runtime.build import activate, build, revert
 from ..runtime.graph import Graph
 from ..runtime.meter import Cell
 from ..runtime.running import Running
+from ..runtime.surfaces import Found
 from .cold import HOST, cold_app
 from .errors import serve
 from .log import log_request
@@ -77,7 +77,7 @@ class Gateway:
 
     def _use(self, graph: Graph, apps: tuple[Any, Any]) -> None:
         self.graph = graph
-        self._hot = graph.surfaces
+        self._find = graph.surfaces.find
         self._app, self._cold = apps
         for running in graph.plugins:
             for cell in running.cells.values():
@@ -95,19 +95,16 @@ class Gateway:
         headers = Headers(scope["headers"])
         wanted = headers.get("x-request-id")
         request_id = wanted if wanted is not None and REQUEST_ID.fullmatch(wanted) else uuid4().hex
-        found = self._hot.get((scope["method"], scope["path"]))
-        surface = found and next((each for each in found if each.match is None or each.match(headers)), None)
-        if surface:
-            await self._request(surface, scope, receive, send, headers, request_id)
+        found = self._find(scope["method"], scope["path"], headers, scope["query_string"].decode("latin-1"))
+        if found:
+            await self._request(found, scope, receive, send, headers, request_id)
         else:
             scope["routeiq.request_id"] = request_id
             await self._cold(scope, receive, send)
 
-    async def _request(
-        self, surface: Surface, scope: dict[str, Any], receive: Receive, send: Send, headers: Headers, request_id: str
-    ) -> None:
+    async def _request(self, found: Found, scope: dict[str, Any], receive: Receive, send: Send, headers: Headers, request_id: str) -> None:
         graph = self.graph
-        rc = Rc(graph, surface, graph.codecs[surface.format], scope, request_id)
+        rc = Rc(graph, *found, scope, request_id)
         rc.ingress, rc.egress = Ingress(rc, receive), Egress(rc, send)
         live = graph.live
         live.requests.add(rc)

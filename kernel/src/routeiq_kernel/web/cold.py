@@ -36,7 +36,6 @@ def cold_app(gateway: Gateway, graph: Graph) -> Any:
         *(Route(base + route.path, _plugin_route(graph, route), methods=[route.method]) for route in graph.routes),
     ]
     app = Starlette(routes=routes)
-    known = {path for _, path in graph.surfaces}
 
     async def serve(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         request_id = scope["routeiq.request_id"]
@@ -57,17 +56,17 @@ def cold_app(gateway: Gateway, graph: Graph) -> Any:
         elif any(route.matches(scope)[0].value for route in routes):
             await app(scope, receive, stamped)
         else:
-            await _unknown(graph, scope, known)(scope, receive, stamped)
+            await _unknown(graph, scope)(scope, receive, stamped)
 
     return serve
 
 
-def _unknown(graph: Graph, scope: dict[str, Any], known: set[str]) -> Response:
+def _unknown(graph: Graph, scope: dict[str, Any]) -> Response:
     """404 or 405 in the client's format, as far as its headers tell."""
     path = scope["path"]
-    if path in known:
-        methods = ", ".join(sorted({method for method, each in graph.surfaces if each == path}))
-        error = Error(kind="method", code="method_not_allowed", message=f"{scope['method']} is not allowed here; use {methods}.")
+    methods = graph.surfaces.methods(path)
+    if methods:
+        error = Error(kind="method", code="method_not_allowed", message=f"{scope['method']} is not allowed here; use {', '.join(methods)}.")
     else:
         error = Error(kind="not_found", code="unknown_url", message=f"Unknown request URL: {scope['method']} {path[:200]}.")
     names = {name for name, _ in scope["headers"]}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from routeiq_sdk.request import Request
 from routeiq_sdk.resources import Deployment
 from routeiq_sdk.stream import Error, Event, UsageParts
-from routeiq_sdk.wire import Built, Headers, SseFramer
+from routeiq_sdk.wire import Asked, Built, ModelEntry, SseFramer
 
 from . import answer, blocks, build, decode, errors, estimate, oracle, parse, usage
 from .encode import AnthropicEncoder
@@ -21,8 +21,8 @@ class AnthropicCodec:
     keepalive = PING
     stream_type = "text/event-stream; charset=utf-8"
 
-    def parse_request(self, body: bytes, operation: str, headers: Headers) -> Request:
-        return parse.parse_request(body, operation)
+    def parse_request(self, body: bytes, asked: Asked) -> Request:
+        return parse.parse_request(body, asked.operation)
 
     def edits(self, request: Request, deployment: Deployment) -> dict[str, bytes | None]:
         body, spans = request.body, request.members
@@ -66,7 +66,7 @@ class AnthropicCodec:
     def explode(self, body: bytes) -> list[Event]:
         return decode.explode(body)
 
-    def collect(self, events: Iterable[Event], request: Request) -> bytes:
+    def collect(self, events: Iterable[Event], request: Request, losses: list[str]) -> bytes:
         return answer.collect(events, request)
 
     def usage(self, body: bytes) -> UsageParts | None:
@@ -84,7 +84,8 @@ class AnthropicCodec:
     def stream_error(self, error: Error, request_id: str) -> bytes:
         return errors.in_stream(error, request_id)
 
-    def models(self, names: Sequence[str], headers: Headers) -> bytes:
+    def models(self, models: Sequence[ModelEntry], asked: Asked) -> bytes:
+        names = [model.id for model in models]
         data = [{"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"} for name in names]
         first, last = (names[0], names[-1]) if names else (None, None)
         return write({"data": data, "has_more": False, "first_id": first, "last_id": last})

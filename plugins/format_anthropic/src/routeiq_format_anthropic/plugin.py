@@ -25,6 +25,6 @@ class AnthropicFormat:
         yield Surface(method="GET", path="/v1/models", kind="local", operation="models", format="anthropic", match=speaks_anthropic)
 
 
-def speaks_anthropic(headers: Headers) -> bool:
+def speaks_anthropic(headers: Headers, query: str) -> bool:
     """Anthropic's clients send their API version with every request."""
     return "anthropic-version" in headers

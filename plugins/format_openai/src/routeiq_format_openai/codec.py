@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from routeiq_sdk.request import Request
 from routeiq_sdk.resources import Deployment
 from routeiq_sdk.stream import Error, Event, UsageParts
-from routeiq_sdk.wire import Built, Decoder, Encoder, Headers, SseFramer, Tap
+from routeiq_sdk.wire import Asked, Built, Decoder, Encoder, ModelEntry, SseFramer, Tap
 
 from . import build, errors, whole
 from . import request as requests
@@ -28,8 +28,8 @@ class ChatCodec:
     def __init__(self, time_s: Callable[[], float]) -> None:
         self._time_s = time_s
 
-    def parse_request(self, body: bytes, operation: str, headers: Headers) -> Request:
-        return requests.parse_request(body, operation)
+    def parse_request(self, body: bytes, asked: Asked) -> Request:
+        return requests.parse_request(body, asked.operation)
 
     def edits(self, request: Request, deployment: Deployment) -> dict[str, bytes | None]:
         return build.edits(request, deployment)
@@ -55,7 +55,7 @@ class ChatCodec:
     def explode(self, body: bytes) -> list[Event]:
         return whole.explode(body)
 
-    def collect(self, events: Iterable[Event], request: Request) -> bytes:
+    def collect(self, events: Iterable[Event], request: Request, losses: list[str]) -> bytes:
         return whole.collect(events, request, int(self._time_s()))
 
     def usage(self, body: bytes) -> UsageParts | None:
@@ -80,8 +80,9 @@ class ChatCodec:
     def count_reply(self, tokens: int) -> bytes:
         return dump({"input_tokens": tokens})
 
-    def models(self, names: Sequence[str], headers: Headers) -> bytes:
-        return dump({"object": "list", "data": [{"id": name, "object": "model", "created": 0, "owned_by": "routeiq"} for name in names]})
+    def models(self, models: Sequence[ModelEntry], asked: Asked) -> bytes:
+        data = [{"id": model.id, "object": "model", "created": 0, "owned_by": model.owned_by} for model in models]
+        return dump({"object": "list", "data": data})
 
     def oracle(self, data: bytes, request: Request | None = None) -> list[str]:
         return check_stream(data, request)

@@ -41,6 +41,7 @@ class ChatEncoder:
         """`asked`: the client wants the usage chunk. `created_s` stands in for providers that give no time."""
         self._request, self._asked, self._created_s = request, asked, created_s
         self._answer = Answer(request)
+        self.losses: list[str] = []
         self._group: list[Event] = []
         self._dirty: set[int] = set()
         self._all_dirty = self._over = self._counted = False

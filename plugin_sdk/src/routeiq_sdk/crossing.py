@@ -1,0 +1,137 @@
+"""What every codec needs when a conversation crosses from one wire format to another: tool names and call ids that the target
+takes, reasoning state of other providers on its way through a client, and effort against token budgets.
+
+All of it is pure: what goes out one way comes back the other, and nothing is stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import string
+import zlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Raw, Struct, structs
+
+from .stream import BlockDelta, Event, Reasoning, Seal
+
+ALIAS = re.compile(r".*_[0-9a-f]{6}", re.DOTALL)
+_DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
+
+
+class Names(Struct, frozen=True):
+    """The tool names that a format takes: `valid` as a whole, else `invalid` characters become `_`."""
+
+    valid: re.Pattern[str]
+    invalid: re.Pattern[str]
+    limit: int
+
+    def alias(self, name: str, namespace: str = "") -> str:
+        """The name itself where it is valid and has no namespace; else `namespace__name` cleaned, cut, and told apart by a hash."""
+        if not namespace and self.valid.fullmatch(name):
+            return name
+        whole = f"{namespace}__{name}" if namespace else name
+        return f"{self.invalid.sub('_', whole)[: self.limit - 7]}_{_digest(name, namespace)}"
+
+
+def original(name: str, tools: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    """(namespace, name) of the client's tool that a provider called by the alias of any format. `tools` are such pairs."""
+    known = list(tools)
+    if ("", name) in known or not ALIAS.fullmatch(name):
+        return "", name
+    return next((each for each in known if _digest(each[1], each[0]) == name[-6:]), ("", name))
+
+
+def _digest(name: str, namespace: str) -> str:
+    whole = f"{namespace}\0{name}" if namespace else name
+    return hashlib.sha256(whole.encode("utf-8", "replace")).hexdigest()[:6]
+
+
+def short_id(given: str, prefix: str, limit: int, valid: re.Pattern[str]) -> str:
+    """A call id that the target takes: the given one, else `prefix` and 22 base-62 digits of its hash."""
+    if 0 < len(given) <= limit and valid.fullmatch(given):
+        return given
+    number = int.from_bytes(hashlib.sha256(given.encode("utf-8", "replace")).digest(), "big")
+    digits = ""
+    for _ in range(22):
+        number, digit = divmod(number, 62)
+        digits += _DIGITS[digit]
+    return prefix + digits
+
+
+SEAL_PREFIX = "rq1."
+MAX_SEAL_BYTES = 4 * 1024 * 1024
+
+
+class _Sealed(Struct, omit_defaults=True):
+    value: str = ""
+    model: str = ""
+    form: str = "thinking"
+    text: str = ""
+    """The visible text, which the client may have lost or changed."""
+    item_id: str | None = None
+    native: Raw = Raw(b"null")
+
+
+_sealed = msgspec.json.Decoder(_Sealed)
+
+
+def wrap(block: Reasoning, family: str) -> str:
+    """Another provider's reasoning as one opaque value: `rq1.<family>.<base64url(deflate(JSON))>`."""
+    seal = block.seal or Seal("", family)
+    sealed = _Sealed(seal.value, seal.model, block.form, block.text, block.item_id, Raw(block.native or b"null"))
+    packed = zlib.compress(msgspec.json.encode(sealed), 6)
+    return f"{SEAL_PREFIX}{family}.{urlsafe_b64encode(packed).decode().rstrip('=')}"
+
+
+def unwrap(value: str) -> Reasoning | None:
+    """The block that was wrapped; None for what does not decode. The value comes from a client: it is data, never trusted."""
+    family, _, packed = value.removeprefix(SEAL_PREFIX).partition(".")
+    try:
+        data = urlsafe_b64decode(packed + "=" * (-len(packed) % 4))
+        sealed = _sealed.decode(zlib.decompressobj().decompress(data, MAX_SEAL_BYTES))
+    except (zlib.error, ValueError, msgspec.MsgspecError, RecursionError):
+        return None
+    native = b"" if bytes(sealed.native) == b"null" else bytes(sealed.native)
+    seal = Seal(sealed.value, family, sealed.model)
+    return Reasoning(form=sealed.form, text=sealed.text, seal=seal, item_id=sealed.item_id, native=native, origin=family)
+
+
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+BUDGETS = {"minimal": 1024, "low": 4096, "medium": 10240, "high": 24576, "xhigh": 32768, "max": 32768}
+"""Tokens of reasoning that an effort stands for at targets that take a budget."""
+_STEPS = ((1024, "minimal"), (4096, "low"), (16384, "medium"), (32767, "high"))
+
+
+def effort_of(budget_tokens: int) -> str:
+    return next((effort for most, effort in _STEPS if budget_tokens <= most), "xhigh")
+
+
+def user_id(given: str, limit: int) -> str:
+    """An end user's id that fits the target: itself, or its hash."""
+    return given if len(given) <= limit else hashlib.sha256(given.encode("utf-8", "replace")).hexdigest()
+
+
+class Mender:
+    """UTF-16 surrogate pairs that a provider cut between two deltas: the first half waits for the second, so that every delta is
+    valid Unicode. `on` once the stream had a lone surrogate; `held` are first halves by choice, block and field."""
+
+    __slots__ = ("held", "on")
+
+    def __init__(self) -> None:
+        self.on = False
+        self.held: dict[tuple[int, int, str], str] = {}
+
+    def mend(self, events: list[Event]) -> list[Event]:
+        return [self._mended(event) if isinstance(event, BlockDelta) else event for event in events]
+
+    def _mended(self, event: BlockDelta) -> BlockDelta:
+        key = (event.choice, event.index, event.field)
+        value = self.held.pop(key, "") + event.value
+        if value and "\ud800" <= value[-1] <= "\udbff":
+            self.held[key], value = value[-1], value[:-1]
+        whole = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return event if whole == event.value else structs.replace(event, value=whole)
