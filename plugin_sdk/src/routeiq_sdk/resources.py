@@ -117,7 +117,13 @@ class UpstreamResponse(Protocol):
 
 
 class Upstream(Protocol):
-    """A provider bound to one deployment: everything that does not depend on the request is prepared."""
+    """A provider bound to one deployment: everything that does not depend on the request is prepared.
+
+    `formats` are the wire formats that this deployment speaks, its default first: a client whose format is among them is served
+    without conversion.
+    """
+
+    formats: Sequence[str]
 
     async def open(self, call: Call) -> UpstreamResponse: ...
 
@@ -139,10 +145,9 @@ class UpstreamSocket(Protocol):
 
 
 class WireProvider(Protocol):
-    """A provider that speaks a wire format. `format` names the codec."""
+    """A provider that speaks wire formats."""
 
     name: str
-    format: str
     base_models: Sequence[str]
     """`fnmatch` patterns of model names that mean this provider when written without a prefix."""
 

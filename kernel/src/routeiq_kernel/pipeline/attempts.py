@@ -47,13 +47,13 @@ async def answer(rc: Rc, request: Request) -> str:
     place = 0
     while True:
         number += 1
-        rc.bound = bounds[place]
+        rc.bound = bound = bounds[place].speaking(rc.codec)
         try:
-            return await _attempt(rc, request, bounds[place], number, begun)
+            return await _attempt(rc, request, bound, number, begun)
         except UpstreamError as error:
             if rc.gone:
                 raise Stopped(Error(kind="cancelled", message="The client left."), "cancelled") from None
-            decision = await _decide(rc, error, bounds[place], number)
+            decision = await _decide(rc, error, bound, number)
             if isinstance(decision, Model) and models < MAX_MODELS:
                 models += 1
                 request = rc.request = request.replace(model=decision.name)

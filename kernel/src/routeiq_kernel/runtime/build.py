@@ -217,14 +217,14 @@ def _strategy(registered: Sequence[tuple[Running, Any]], wanted: str) -> list[Ce
 
 def _bind(deployment: Deployment, providers: Mapping[str, Provider], codecs: Mapping[str, Any]) -> Bound:
     provider = providers[deployment.provider]
-    wire_format = getattr(provider, "format", None)
-    if wire_format is None:
+    if not hasattr(provider, "bind"):
         return Bound(deployment, provider)
-    if wire_format not in codecs:
-        raise GraphError(f"provider {provider.name} speaks {wire_format!r}, and no enabled plugin registers that format")
     with blame(f"provider {provider.name}: binding a deployment of {deployment.group} failed", "Correct the deployment, or its plugin"):
-        upstream = provider.bind(deployment)  # type: ignore[union-attr]
-    return Bound(deployment, provider, upstream, codecs[wire_format])
+        upstream = provider.bind(deployment)
+    spoken = tuple(codecs[name] for name in upstream.formats if name in codecs)
+    if not spoken:
+        raise GraphError(f"provider {provider.name} speaks {upstream.formats[0]!r}, and no enabled plugin registers that format")
+    return Bound(deployment, provider, upstream, spoken[0], spoken)
 
 
 def why_parsed(runnings: Sequence[Running]) -> dict[str, tuple[str, ...]]:

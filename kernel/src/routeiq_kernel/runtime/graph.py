@@ -26,12 +26,18 @@ if TYPE_CHECKING:
 
 
 class Bound(Struct, frozen=True):
-    """A deployment with its provider. A wire provider has `upstream` and `codec`, an event provider neither."""
+    """A deployment with its provider. A wire provider has `upstream` and `codec`, an event provider neither. `spoken` are the
+    codecs of all formats that the deployment speaks."""
 
     deployment: Deployment
     provider: Provider
     upstream: Upstream | None = None
     codec: Codec | None = None
+    spoken: tuple[Codec, ...] = ()
+
+    def speaking(self, codec: Codec) -> Bound:
+        """With the client's own format where the deployment speaks it."""
+        return structs.replace(self, codec=codec) if codec is not self.codec and codec in self.spoken else self
 
     @property
     def wire(self) -> WireProvider:

@@ -24,8 +24,8 @@ class Link:
 
 
 class HttpUpstream:
-    def __init__(self, link: Link, target: Target) -> None:
-        self._link, self._target = link, target
+    def __init__(self, link: Link, target: Target, formats: Sequence[str]) -> None:
+        self._link, self._target, self.formats = link, target, formats
 
     async def open(self, call: Call) -> UpstreamResponse:
         url, headers = self._target.url(call.path, call.query), self._target.headers(call.headers)
@@ -35,13 +35,13 @@ class HttpUpstream:
 
 class HttpProvider:
     def __init__(self, row: Row, link: Link) -> None:
-        self.name, self.format = row.name, row.format
+        self.name = row.name
         self.base_models: Sequence[str] = row.models
         self._row, self._link = row, link
         self._forwarded = FAMILIES[row.format].forwarded
 
     def bind(self, deployment: Deployment) -> HttpUpstream:
-        return HttpUpstream(self._link, bind(self._row, deployment))
+        return HttpUpstream(self._link, bind(self._row, deployment), (self._row.format,))
 
     def forward_headers(self, headers: Headers) -> tuple[tuple[str, str], ...]:
         allowed = self._forwarded
