@@ -1,7 +1,7 @@
 """The project's checks, one session each. `nox -l` lists them.
 
 Sessions without an environment of their own use the one that nox runs in (made by `pip install -r requirements-dev.txt`);
-`lowest`, `wheels`, `deploy` and `docs` make theirs.
+`lowest`, `litellm`, `wheels`, `deploy` and `docs` make theirs.
 """
 
 from __future__ import annotations
@@ -108,6 +108,13 @@ def wheels(session: nox.Session) -> None:
         session.run(
             "python", "-m", "pytest", "-q", "-o", "anyio_mode=auto", "-p", "no:cacheprovider", "test_badwords.py", env={"PYTHONPATH": ""}
         )
+
+
+@nox.session
+def litellm(session: nox.Session) -> None:
+    """`provider_litellm` with the SDK, whose pin asks for another OpenAI SDK than the tests of this environment."""
+    session.install(*_editable("plugin_sdk[testing]", "plugins/provider_litellm[sdk]"), "-r", "tests/litellm/requirements.txt")
+    session.run("python", "-m", "pytest", "-o", "python_files=*_checks.py", "tests/litellm", *session.posargs)
 
 
 @nox.session

@@ -55,18 +55,19 @@ def targets(home: Path) -> dict[str, Target]:
         "bare": Target(hypercorn, 9230, ("S1-c16", "S2-c16", "S3-50", "S4", "S5"), env={"PYTHONPATH": f"{KIT}/apps"}),
         "routeiq": Target(_routeiq(9270), 9270, ("S1-c16", "S2-c16", "S3-50", "S3-500", "S4", "S5", "live"), KEY),
         "routeiq-events": Target(_routeiq(9271, "--plugins", EVENT_PLUGINS), 9271, ("S2-c16", "S3-50"), KEY, {"PYTHONPATH": plugins}),
+        "routeiq-cross": Target(_routeiq(9273, config="cross"), 9273, ("S1-c16", "S2-c16", "S3-50"), KEY),
         "routeiq-uvicorn": Target(_routeiq(9272, "--server", "uvicorn"), 9272, ("S1-c16",), KEY),
         "litellm": Target(lite, 9250, ("S1-c16",), KEY, {**QUIET_LITELLM, "PATH": f"{litellm}:/usr/bin:/bin"}, 180),
     }
 
 
-def _routeiq(port: int, *flags: str) -> list[str]:
+def _routeiq(port: int, *flags: str, config: str = "gateway") -> list[str]:
     kernel = Path(sys.executable).with_name("kernel")
     return [
         str(kernel),
         "serve",
         "--config",
-        f"{KIT}/apps/gateway.yaml",
+        f"{KIT}/apps/{config}.yaml",
         "--host",
         "127.0.0.1",
         "--port",

@@ -185,7 +185,7 @@ def test_a_body_that_never_comes_is_a_timeout(impatient: GatewayProcess) -> None
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"), [("GET", "/v1/chat/completions", 405), ("POST", "/v1/nothing", 404), ("PUT", "/", 404)]
+    ("method", "path", "status"), [("GET", "/v1/chat/completions", 405), ("POST", "/v1/nothing", 404), ("PUT", "/", 405)]
 )
 def test_unknown_paths_and_methods_are_refused_in_the_clients_format(gateway: GatewayProcess, method: str, path: str, status: int) -> None:
     with gateway.client() as client:
@@ -193,6 +193,14 @@ def test_unknown_paths_and_methods_are_refused_in_the_clients_format(gateway: Ga
             answer = client.request(method, path, headers=headers)
             assert answer.status_code == status
             error_of(format, answer.content)
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/admin/nothing", 404), ("PUT", "/admin/status", 405)])
+def test_unknown_admin_paths_and_methods_are_problem_details(gateway: GatewayProcess, method: str, path: str, status: int) -> None:
+    with gateway.client() as client:
+        answer = client.request(method, path)
+    assert (answer.status_code, answer.json()["status"]) == (status, status)
+    assert answer.headers["content-type"] == "application/problem+json"
 
 
 def test_a_compressed_body_is_not_guessed_at(gateway: GatewayProcess) -> None:

@@ -107,6 +107,12 @@ def test_requests_reach_every_worker(four: GatewayProcess) -> None:
         assert all(_connections(four, pid) > 0 for pid in four.workers())
 
 
+def test_a_plugins_meter_says_which_worker_it_is_of(four: GatewayProcess) -> None:
+    with four.client(ADMIN) as client:
+        assert client.get("/admin/plugins").json()["worker"] in four.workers()
+        assert client.get("/admin/plugins/auth_keys").json()["worker"] in four.workers()
+
+
 def test_status_shows_every_worker(four: GatewayProcess) -> None:
     shown = four.kernel("status")
     assert shown.returncode == 0, shown.stderr

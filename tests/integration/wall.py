@@ -1,4 +1,4 @@
-"""The fake provider behind the gateway under test: OpenAI and Anthropic on one real socket, in a thread of its own.
+"""The fake provider behind the gateway under test: every format on one real socket, in a thread of its own.
 
 What it does stands in the prompt: `wall:drip?n=20&ms=10&nonce=abc`. It keeps every request in `exchanges`; `find(tag)` gives the one
 whose body holds a tag. A behaviour is a function below; its name with dashes is its spec.
@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl
 
 from routeiq_sdk.testing import Exchange, FakeHttp
 
-from .wall_wire import Anthropic, OpenAi, Wire
+from .wall_wire import WIRES, Wire
 
 SSE = [("content-type", "text/event-stream; charset=utf-8"), ("x-request-id", "req-from-wall")]
 JSON = [("content-type", "application/json"), ("x-request-id", "req-from-wall")]
@@ -38,13 +38,13 @@ class Turn:
     def __init__(self, wall: Wall, exchange: Exchange, wire: Wire, options: dict[str, str]) -> None:
         self.wall, self.exchange, self.wire, self.options = wall, exchange, wire, options
         self.body: dict[str, Any] = exchange.json()
-        self.stream = bool(self.body.get("stream"))
+        self.stream = bool(self.body.get("stream")) or ":streamGenerateContent" in exchange.target
 
     def number(self, name: str, default: int) -> int:
         return int(self.options.get(name, default))
 
     async def send(self, *events: bytes) -> None:
-        for event in events:
+        for event in filter(None, events):
             await self.exchange.chunk(event)
 
     async def begin(self, pieces: int = 2) -> None:
@@ -83,6 +83,34 @@ async def tool(turn: Turn) -> None:
         return await turn.whole("", name)
     await turn.begin(0)
     await turn.send(*turn.wire.start(), *turn.wire.tool(name), *turn.wire.end_tool(), turn.wire.done)
+    await turn.exchange.end()
+
+
+COMMAND = "echo mark-$((40+2))"
+RAN = re.compile(rb"mark-42")
+AGENT_TOOLS: dict[str, dict[str, Any]] = {
+    "Bash": {"command": COMMAND, "description": "say a mark"},
+    "exec_command": {"cmd": COMMAND},
+    "shell_command": {"command": COMMAND},
+    "shell": {"command": ["bash", "-c", COMMAND]},
+    "run_shell_command": {"command": COMMAND, "description": "say a mark"},
+}
+"""Tools of coding agents that run a command → arguments."""
+
+
+async def agent(turn: Turn) -> None:
+    """Have the client run a command, or its first tool, and speak once the result is there: `mark-42`."""
+    names = [tool for offered in turn.body.get("tools") or () for tool in offered.get("functionDeclarations", [offered])]
+    tools = {tool.get("function", tool).get("name"): tool for tool in names}
+    name = next((known for known in AGENT_TOOLS if known in tools), next(iter(tools), ""))
+    if not name or RAN.search(turn.exchange.body):
+        turn.options["text"] = "The tool has spoken." if name else "No tool."
+        return await normal(turn)
+    args = json.dumps(AGENT_TOOLS.get(name, {"city": "Zürich"}), ensure_ascii=False)
+    if not turn.stream:
+        return await turn.exchange.reply(200, turn.wire.whole("", name, args), JSON)
+    await turn.begin(0)
+    await turn.send(*turn.wire.start(), *turn.wire.tool(name, args), *turn.wire.end_tool(), turn.wire.done)
     await turn.exchange.end()
 
 
@@ -215,7 +243,8 @@ async def zipped(turn: Turn) -> None:
 BEHAVIOURS: dict[str, Callable[[Turn], Awaitable[None]]] = {
     function.__name__.replace("_", "-"): function
     for function in (
-        normal, tool, drip, gate, flood, cut, cut_clean, no_terminal, reset, stall, silent, headers_only, garbage, error_event, empty,
+        normal, tool, agent, drip, gate, flood,
+        cut, cut_clean, no_terminal, reset, stall, silent, headers_only, garbage, error_event, empty,
         html, status, html_status, zipped,
     )
 }  # fmt: skip
@@ -255,13 +284,15 @@ class Wall:
         path = exchange.target.partition("?")[0]
         if path.endswith("/count_tokens"):
             return await exchange.reply(200, b'{"input_tokens": 42 }', JSON)
-        if not path.endswith(("/chat/completions", "/messages")):
+        made = next((wire for ending, wire in WIRES.items() if path.endswith(ending)), None)
+        if made is None:
             return await exchange.reply(404, b'{"error":{"message":"no such path","type":"invalid_request_error"}}', JSON)
         body = exchange.json()
         found = SPEC.findall(exchange.body)
         name, options = (part.decode() for part in found[-1]) if found else ("normal", "")
-        made = Anthropic if path.endswith("/messages") else OpenAi
-        wire = made(body["model"], bool((body.get("stream_options") or {}).get("include_usage")))
+        wire = made(
+            body.get("model") or path.rpartition("/")[2].partition(":")[0], bool((body.get("stream_options") or {}).get("include_usage"))
+        )
         await BEHAVIOURS[name](Turn(self, exchange, wire, dict(parse_qsl(options))))
 
     def open(self, gate: str) -> None:

@@ -1,5 +1,5 @@
-"""What the fake provider says, byte for byte, in OpenAI's and Anthropic's formats. Odd white space, number spellings and unknown
-fields are deliberate: a gateway that parses and writes them again is found out."""
+"""What the fake provider says, byte for byte, in the formats of OpenAI (Chat Completions, Responses), Anthropic and Gemini. Odd white
+space, number spellings and unknown fields are deliberate: a gateway that parses and writes them again is found out."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class OpenAi:
     def text(self, piece: str) -> bytes:
         return self._delta('{"content":%s}' % json.dumps(piece))
 
-    def tool(self, name: str) -> list[bytes]:
+    def tool(self, name: str, args: str = TOOL_ARGS) -> list[bytes]:
         head = '{"tool_calls":[{"index":0,"id":"%s","type":"function","function":{"name":"%s","arguments":""}}]}' % (CALL_ID, name)
-        parts = (TOOL_ARGS[:10], TOOL_ARGS[10:])
+        parts = (args[:10], args[10:])
         return [
             self._delta(head),
             *(self._delta('{"tool_calls":[{"index":0,"function":{"arguments":%s}}]}' % json.dumps(p)) for p in parts),
@@ -54,8 +54,8 @@ class OpenAi:
     def end_tool(self) -> list[bytes]:
         return self.finish("tool_calls")
 
-    def whole(self, text: str, tool: str = "") -> bytes:
-        call = f'"tool_calls":[{{"id":"{CALL_ID}","type":"function","function":{{"name":"{tool}","arguments":{json.dumps(TOOL_ARGS)}}}}}],'
+    def whole(self, text: str, tool: str = "", args: str = TOOL_ARGS) -> bytes:
+        call = f'"tool_calls":[{{"id":"{CALL_ID}","type":"function","function":{{"name":"{tool}","arguments":{json.dumps(args)}}}}}],'
         content, finish = ("null", "tool_calls") if tool else (json.dumps(text), "stop")
         return (
             f'{{ "id":"chatcmpl-wall", "object":"chat.completion","created":1700000000,"model":"{self.model}",\n'
@@ -98,11 +98,11 @@ class Anthropic:
     def text(self, piece: str) -> bytes:
         return self._delta('{"type":"text_delta","text":%s}' % json.dumps(piece))
 
-    def tool(self, name: str) -> list[bytes]:
+    def tool(self, name: str, args: str = TOOL_ARGS) -> list[bytes]:
         stop = self._stop()
         self.index += 1
         shell = self._block('{"type":"tool_use","id":"%s","name":"%s","input":{}}' % (CALL_ID, name))
-        parts = ("", TOOL_ARGS[:10], TOOL_ARGS[10:])
+        parts = ("", args[:10], args[10:])
         return [stop, shell, *(self._delta('{"type":"input_json_delta","partial_json":%s}' % json.dumps(p)) for p in parts)]
 
     def _stop(self) -> bytes:
@@ -119,8 +119,8 @@ class Anthropic:
     def end_tool(self) -> list[bytes]:
         return [self._stop(), *self.finish("tool_use")]
 
-    def whole(self, text: str, tool: str = "") -> bytes:
-        call = '{"type":"tool_use","id":"%s","name":"%s","input":%s}' % (CALL_ID, tool, TOOL_ARGS)
+    def whole(self, text: str, tool: str = "", args: str = TOOL_ARGS) -> bytes:
+        call = '{"type":"tool_use","id":"%s","name":"%s","input":%s}' % (CALL_ID, tool, args)
         content = call if tool else '{"type":"text","text":%s}' % json.dumps(text)
         return (
             f'{{ "id":"msg_wall","type":"message","role":"assistant", "model":"{self.model}","content":[{content}],'
@@ -136,4 +136,141 @@ class Anthropic:
         return b"event: error\ndata: %b\n\n" % json.dumps(self.error(message, "overloaded_error")).encode()
 
 
-Wire = OpenAi | Anthropic
+class Responses:
+    name = "responses"
+    done = b""
+
+    def __init__(self, model: str, usage: bool = True) -> None:
+        self.model, self.number, self.items, self.said = model, -1, list[str](), list[str]()
+
+    def _event(self, name: str, rest: str) -> bytes:
+        self.number += 1
+        return f'event: {name}\ndata: {{"type":"{name}","sequence_number":{self.number},{rest} }}\n\n'.encode()
+
+    def _response(self, status: str) -> str:
+        usage = (
+            '{"input_tokens":7,"input_tokens_details":{"cached_tokens":0},"output_tokens":5,'
+            '"output_tokens_details":{"reasoning_tokens":0},"total_tokens":12}'
+        )
+        return (
+            f'{{ "id":"resp_wall","object":"response","created_at":1700000000,"status":"{status}","error":null,"incomplete_details":null,'
+            f'"instructions":null,"model":"{self.model}","output":[{",".join(self.items)}],"parallel_tool_calls":true,"tool_choice":"auto",'
+            f'"tools":[],"usage":{usage if status == "completed" else "null"},"metadata":{{}},{ODD} }}'
+        )
+
+    def start(self) -> list[bytes]:
+        return [self._event(f"response.{name}", f'"response":{self._response("in_progress")}') for name in ("created", "in_progress")]
+
+    def text(self, piece: str) -> bytes:
+        place = '"item_id":"msg_wall","output_index":0,"content_index":0'
+        shell = '{"type":"output_text","text":"","annotations":[],"logprobs":[]}'
+        opening = (
+            []
+            if self.said
+            else [
+                self._event("response.output_item.added", f'"output_index":0,"item":{self._message("in_progress", "")}'),
+                self._event("response.content_part.added", f'{place},"part":{shell}'),
+            ]
+        )
+        self.said.append(piece)
+        return b"".join([*opening, self._event("response.output_text.delta", f'{place},"delta":{json.dumps(piece)},"logprobs":[]')])
+
+    @staticmethod
+    def _message(status: str, content: str) -> str:
+        return f'{{"id":"msg_wall","type":"message","status":"{status}","role":"assistant","content":[{content}]}}'
+
+    def end_text(self) -> list[bytes]:
+        text = json.dumps("".join(self.said))
+        place = '"item_id":"msg_wall","output_index":0,"content_index":0'
+        part = f'{{"type":"output_text","text":{text},"annotations":[],"logprobs":[]}}'
+        self.items.append(self._message("completed", part))
+        return [
+            self._event("response.output_text.done", f'{place},"text":{text},"logprobs":[]'),
+            self._event("response.content_part.done", f'{place},"part":{part}'),
+            self._event("response.output_item.done", f'"output_index":0,"item":{self.items[-1]}'),
+            *self.end_tool(),
+        ]
+
+    def tool(self, name: str, args: str = TOOL_ARGS) -> list[bytes]:
+        place = '"item_id":"fc_wall","output_index":0'
+        self.items.append(self._call(name, args, "completed"))
+        return [
+            self._event("response.output_item.added", f'"output_index":0,"item":{self._call(name, "", "in_progress")}'),
+            self._event("response.function_call_arguments.delta", f'{place},"delta":{json.dumps(args[:10])}'),
+            self._event("response.function_call_arguments.delta", f'{place},"delta":{json.dumps(args[10:])}'),
+            self._event("response.function_call_arguments.done", f'{place},"name":"{name}","arguments":{json.dumps(args)}'),
+            self._event("response.output_item.done", f'"output_index":0,"item":{self.items[-1]}'),
+        ]
+
+    @staticmethod
+    def _call(name: str, args: str, status: str) -> str:
+        fields = {"id": "fc_wall", "type": "function_call", "status": status, "call_id": CALL_ID, "name": name, "arguments": args}
+        return json.dumps(fields, ensure_ascii=False)
+
+    def end_tool(self) -> list[bytes]:
+        return [self._event("response.completed", f'"response":{self._response("completed")}')]
+
+    def whole(self, text: str, tool: str = "", args: str = TOOL_ARGS) -> bytes:
+        part = f'{{"type":"output_text","text":{json.dumps(text)},"annotations":[],"logprobs":[]}}'
+        self.items = [self._call(tool, args, "completed") if tool else self._message("completed", part)]
+        return self._response("completed").encode()
+
+    @staticmethod
+    def error(message: str, kind: str = "server_error", code: str | None = "wall_broke") -> dict[str, Any]:
+        return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+    def error_event(self, message: str) -> bytes:
+        return self._event("error", f'"code":"wall_broke","message":{json.dumps(message)},"param":null')
+
+
+class Gemini:
+    name = "gemini"
+    done = b""
+
+    def __init__(self, model: str, usage: bool = True) -> None:
+        self.model = model
+
+    def _chunk(self, part: str, finish: str = "") -> bytes:
+        return b"data: " + self._answer(part, finish).encode() + b"\r\n\r\n"
+
+    def _answer(self, part: str, finish: str) -> str:
+        end = f',"finishReason":"{finish}"' if finish else ""
+        return (
+            f'{{"candidates": [{{"content": {{"parts": [{part}],"role": "model"}}{end},"index": 0}}],'
+            f'"usageMetadata": {{"promptTokenCount": 7,"candidatesTokenCount": 5,"totalTokenCount": 12}},'
+            f'"modelVersion": "{self.model}","responseId": "wall",{ODD}}}'
+        )
+
+    def start(self) -> list[bytes]:
+        return []
+
+    def text(self, piece: str) -> bytes:
+        return self._chunk(f'{{"text": {json.dumps(piece)}}}')
+
+    def tool(self, name: str, args: str = TOOL_ARGS) -> list[bytes]:
+        return [self._chunk(f'{{"functionCall": {{"name": "{name}","args": {args}}}}}')]
+
+    def end_text(self) -> list[bytes]:
+        return [self._chunk('{"text": ""}', "STOP")]
+
+    def end_tool(self) -> list[bytes]:
+        return self.end_text()
+
+    def whole(self, text: str, tool: str = "", args: str = TOOL_ARGS) -> bytes:
+        part = f'{{"functionCall": {{"name": "{tool}","args": {args}}}}}' if tool else f'{{"text": {json.dumps(text)}}}'
+        return self._answer(part, "STOP").encode()
+
+    @staticmethod
+    def error(message: str, kind: str = "INTERNAL", code: str | None = None) -> dict[str, Any]:
+        return {"error": {"code": 500, "message": message, "status": kind}}
+
+    def error_event(self, message: str) -> bytes:
+        return b"data: %b\r\n\r\n" % json.dumps(self.error(message)).encode()
+
+
+Wire = OpenAi | Anthropic | Responses | Gemini
+WIRES: dict[str, type[Wire]] = {
+    "/chat/completions": OpenAi, "/messages": Anthropic, "/responses": Responses, ":generateContent": Gemini,
+    ":streamGenerateContent": Gemini,
+}  # fmt: skip
+"""How the path of a request ends → what answers it."""

@@ -181,6 +181,13 @@ def test_check_refuses_a_bad_configuration_of_the_plugin(site):
     assert "routeiq.yaml:3" in done.stderr
 
 
+def test_check_of_one_plugin_takes_what_it_needs_from_the_selection(site):
+    (site.root / "cli_store_impl.py").write_text("1 / 0")
+    data = site.json("check", "quota")
+    assert (data["order"], list(data["hooks"])) == (["store", "quota"], ["quota"])
+    assert site.json("check", "quota", "--plugins", "state_memory,store", ROUTEIQ_DISABLE="store")["order"] == ["state_memory", "quota"]
+
+
 def test_check_takes_a_development_file(site):
     (site.root / "mine.py").write_text(
         'from routeiq_sdk import Manifest, hookimpl\nmanifest = Manifest(name="my", api="1.0", factory="mine:Plugin")\n'

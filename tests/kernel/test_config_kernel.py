@@ -176,6 +176,10 @@ def warned(environ: Mapping[str, str] | None = None, enabled: tuple[str, ...] = 
         ({"plugins": {"quota": {}}}, "plugins.quota: the plugin is not enabled"),
         ({"environ": {"POLICY_CONFIG_PATH": "/p"}}, "environment POLICY_CONFIG_PATH: no enabled plugin reads it (policy)"),
         ({"environ": {"MCP_GATEWAY_ENABLED": "true"}}, "environment MCP_GATEWAY_ENABLED: no enabled plugin reads it (mcp)"),
+        (
+            {"environ": {"ROUTEIQ_STATE_DR": "/s"}},
+            "environment ROUTEIQ_STATE_DR: nothing that is enabled reads it; it has no effect; did you mean ROUTEIQ_STATE_DIR?",
+        ),
     ],
 )
 def test_what_nobody_uses_is_warned_about_by_name(data: dict[str, Any], message: str) -> None:
@@ -193,6 +197,7 @@ def test_what_nobody_uses_is_warned_about_by_name(data: dict[str, Any], message:
         {"x-anchors": {}},
         {"plugins": {"quota": {}}, "enabled": ("quota",)},
         {"environ": {"REDIS_HOST": "h", "LITELLM_PORT": "1", "MCP_GATEWAY_ENABLED": "false", "POLICY_CONFIG_PATH": ""}},
+        {"environ": {"ROUTEIQ_STATE_DR": "", "ROUTEIQ_SERVICE_HOST": "h", "ROUTEIQ_PORT": "tcp://h:1", "ROUTEIQ_PORT_4000_TCP_ADDR": "h"}},
     ],
 )
 def test_what_is_used_or_switched_off_is_not_warned_about(data: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from routeiq_kernel.graph.discover import Found
 from routeiq_kernel.graph.explain import stated
+from routeiq_kernel.graph.order import order
 from routeiq_kernel.graph.select import Selection, select
 from routeiq_sdk import HTTP_CLIENTS, STATE_STORE, GraphError, Manifest
 
@@ -122,6 +123,13 @@ def test_a_disabled_provider_is_known_as_the_reason_for_a_missing_service():
     assert chosen.disabled == ("http",)
 
 
+def test_an_installed_provider_that_is_off_is_known_as_the_way_out():
+    chosen = select("needy", (), {name: INSTALLED[name] for name in ("needy", "broken", "stranger")}, Manifests())
+    assert chosen.enabled == ("needy",)
+    with pytest.raises(GraphError, match=r"required by needy: no enabled plugin provides it\. .*: --plugins \+stranger$"):
+        order(chosen.manifests.values(), known=chosen.others)
+
+
 def test_only_enabled_and_standard_manifests_are_read():
     manifests = Manifests()
     select("@default", "limits", INSTALLED, manifests)
@@ -154,7 +162,7 @@ def test_a_path_enables_one_development_file(tmp_path: Path):
     file.write_text(FILE.format(name="mine", module="dev_file_one"))
     chosen = choose(f"{file},auth")
     assert chosen.enabled == ("auth", "mine")
-    assert chosen.development["mine"].path == str(file)
+    assert chosen.found["mine"].path == str(file)
     assert chosen.manifests["mine"].factory == "dev_file_one:Plugin"
     assert chosen.reasons["mine"] == f"development file {file}"
 
@@ -165,7 +173,7 @@ def test_a_package_folder_may_take_the_place_of_an_installed_plugin(tmp_path: Pa
     (package / "__init__.py").write_text(FILE.format(name="auth", module="dev_package_two.inner"))
     chosen = choose(f"+{package}")
     assert chosen.reasons["auth"] == "standard, enabled by default"
-    assert chosen.development["auth"].path == str(package / "__init__.py")
+    assert chosen.found["auth"].path == str(package / "__init__.py")
     assert chosen.notes[0] == f"auth: {package} takes the place of routeiq-auth"
 
 

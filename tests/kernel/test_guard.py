@@ -160,6 +160,36 @@ async def test_a_closed_gate_is_never_quarantined() -> None:
     assert gate.skip_until == 0.0
 
 
+async def test_a_hook_that_catches_its_own_cancellation_fails_and_is_quarantined_in_the_end() -> None:
+    mine = watch()
+
+    async def swallows(request: Any, rc: Any) -> None:
+        mine.fire(stubborn)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass
+
+    stubborn = cell("on_request", swallows, FailureMode.OPEN)
+    for _ in range(QUARANTINE_AFTER + 1):
+        assert await fold((stubborn,), mine, "request", None) == "request"
+    assert (stubborn.failures, stubborn.skipped, mine.task.cancelling()) == (QUARANTINE_AFTER, 1, 0)
+
+
+async def test_a_client_error_where_nobody_can_be_refused_is_the_plugins_failure() -> None:
+    def refuses(headers: Any, rc: Any) -> None:
+        raise ClientError("too late")
+
+    async def complains(outcome: Any, rc: Any) -> None:
+        raise ClientError("far too late")
+
+    after = cell("on_complete", complains, names=("outcome", "rc"))
+    await tell((after, after), watch(), None, None)
+    assert after.failures == 2
+    with pytest.raises(PluginFailure):
+        fold_sync((cell("response_headers", refuses, names=("headers", "rc")),), (), None)
+
+
 async def test_transforms_fold_in_order_and_a_denial_ends_them() -> None:
     async def double(block: Any, rc: Any) -> Any:
         return (*block, *block)

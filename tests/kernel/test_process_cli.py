@@ -50,6 +50,27 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     assert all(word in done.stdout for word in ("serve", "reload", "status", "stop", "config", "plugins", "doctor", "version"))
 
 
+@pytest.mark.parametrize(("words", "nearest"), [("sevre", "serve"), ("plugins lst", "list")])
+def test_a_misspelt_command_gets_the_nearest_one(tmp_path: Path, words: str, nearest: str) -> None:
+    done = kernel(tmp_path, *words.split())
+    assert done.returncode == 2 and done.stderr.endswith(f"; did you mean {nearest}?\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kernel: {prot: 1, plugins: none}\nmodel_list: [{model_name: m}]",
+        "plugins: {auth_keys: {nope: 1}, http_client: {nope: 1}}\nmodel_list: [{model_name: m}]",
+    ],
+)
+def test_serve_refuses_a_bad_configuration_with_every_problem_that_check_finds(tmp_path: Path, text: str) -> None:
+    (tmp_path / "routeiq.yaml").write_text(text, "utf-8")
+    checked = kernel(tmp_path, "config", "check")
+    served = kernel(tmp_path, "serve", "--host", "127.0.0.1", "--port", "0")
+    assert (checked.returncode, served.returncode) == (1, 78)
+    assert checked.stderr.count("error: ") >= 2 and served.stderr == checked.stderr
+
+
 def test_installed_packages_add_commands(tmp_path: Path) -> None:
     info = tmp_path / "acme-1.dist-info"
     info.mkdir()

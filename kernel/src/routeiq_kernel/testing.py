@@ -12,26 +12,8 @@ from routeiq_sdk import Manifest
 from .config.load import Document
 from .pipeline.watchdog import Watchdog
 from .runtime.build import build
+from .runtime.shared import Shared
 from .web.app import Gateway
-
-
-class Unlimited:
-    """Admission for one process without neighbours."""
-
-    def __init__(self) -> None:
-        self.held = 0
-
-    def admit(self, limit: int) -> bool:
-        if self.held >= limit:
-            return False
-        self.held += 1
-        return True
-
-    def release(self) -> None:
-        self.held -= 1
-
-    def in_flight(self) -> int:
-        return self.held
 
 
 @frozen
@@ -52,7 +34,7 @@ async def gateway(
     its section. Leaving it closes everything."""
     document = Document(dict(config or {}), environ=dict(environ or {}), flags={"kernel.plugins": selection})
     extra = {manifest.name: (manifest, factory) for manifest, factory in plugins}
-    app = Gateway(await build(document, Watchdog(), extra=extra), Unlimited())
+    app = Gateway(await build(document, Watchdog(), extra=extra), Shared.create(1))
     try:
         yield InProcess(app)
     finally:

@@ -31,6 +31,7 @@ class PluginContext(Protocol):
     """The plugin's own folder, mode 0700, created on first use."""
     config_path: Path | None
     deployments: Sequence[Deployment]
+    """Those of the committed configuration; in the collect hooks after `register_providers`, those of the one being built."""
 
     def service(self, key: ServiceKey[T]) -> T:
         """Raises `GraphError` when the manifest does not name the key."""
@@ -61,7 +62,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     deployment: Deployment | None = None
     attempts: tuple[Attempt, ...] = ()
     path: str = "none"
-    """raw, events, local or none"""
+    """raw, events, forward, local or none"""
     duration_s: float = 0.0
     first_token_s: float | None = None
     bytes_out: int = 0

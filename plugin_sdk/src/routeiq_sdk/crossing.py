@@ -16,6 +16,8 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Raw, Struct, structs
 
+from .errors import ClientError
+from .request import Content
 from .stream import BlockDelta, Event, Reasoning, Seal
 
 ALIAS = re.compile(r".*_[0-9a-f]{6}", re.DOTALL)
@@ -135,3 +137,15 @@ class Mender:
             self.held[key], value = value[-1], value[:-1]
         whole = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return event if whole == event.value else structs.replace(event, value=whole)
+
+
+REFUSED = frozenset(("previous_response_id", "conversation", "background", "prompt", "cached_content"))
+"""Names of `Content.named` without which an answer would be wrong rather than poorer."""
+
+
+def unsaid(content: Content) -> list[str]:
+    """Report names of what a provider that knows nothing of `named` and `ext` does not get. Raises `ClientError` for `REFUSED`."""
+    for name, value in content.named.items():
+        if name in REFUSED and value not in (b"null", b"false"):
+            raise ClientError(f"{name}: the model behind this name does not support it.", param=name)
+    return [*(f"{name};drop" for name in content.named), *(f"ext.{name};drop" for name in content.ext)]

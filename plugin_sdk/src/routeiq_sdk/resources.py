@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .context import RequestContext
     from .decisions import Plan
     from .request import Request
-    from .stream import Event
+    from .stream import Event, UsageParts
     from .wire import Headers
 
 
@@ -49,14 +49,18 @@ class Surface(Struct, frozen=True, kw_only=True):
     deployment, through authentication, authorisation, limits and accounting; "socket" does so for a WebSocket; "local" is
     answered by `handler` after authentication (operation "models" needs no handler: the kernel answers it through the codec).
 
-    `path` may hold `{name}` (one segment, or a part of one) and `{name:path}` (any rest). Exact paths are matched first, then
-    patterns in the order of their literal length. `match(headers, query)` tells equal paths apart; one surface of a path has
-    none and is the default.
+    `method` is "*" for any, and "WEBSOCKET" for kind "socket". `path` may hold `{name}` (one segment, or a part of one) and
+    `{name:path}` (any rest). Exact paths are matched first, then patterns in the order of their literal length.
+    `match(headers, query)` tells equal paths apart; one surface of a path has none and is the default.
 
-    `model` says where a forwarded request names its model: "body" (the JSON member `model`), "form" (the multipart field),
-    "query", "path" (the part `{model}`), or "none" (the deployment is found by the owner of an id in the path, the header
-    `x-routeiq-model`, or is the first of the surface's format). `upstream` is the path at the provider, with the same `{names}`;
-    None means `path`. `owns`: where the answer names ids that only its deployment knows ("id": the JSON member).
+    `model` says where a forwarded request names its model: "body" (the member `model` of JSON or of a multipart form), "query",
+    "path" (the part `{model}`) or "none". One that names none goes to the deployment that made an id in it, else to one of the
+    model in the header `x-routeiq-model`, else to the first that speaks the surface's format. `provider` admits only deployments
+    of that provider. `upstream` is the path at the provider, with the same `{names}`; None means `path`.
+
+    `owns` names the JSON members of answers that hold ids which only their deployment knows (`id`, `response.id` of an event),
+    `refers` those of requests; the parts of the path are ids too. `usage` reads what a JSON answer, an event of a streamed one, or
+    a message of a WebSocket says was used; None leaves that to the codec.
     """
 
     method: str
@@ -67,8 +71,11 @@ class Surface(Struct, frozen=True, kw_only=True):
     match: Callable[[Headers, str], bool] | None = None
     handler: Callable[[RequestContext], Awaitable[Reply]] | None = None
     model: str = "body"
+    provider: str | None = None
     upstream: str | None = None
-    owns: str | None = None
+    owns: tuple[str, ...] = ()
+    refers: tuple[str, ...] = ()
+    usage: Callable[[bytes], UsageParts | None] | None = None
 
 
 class Reply(Struct, frozen=True):
@@ -96,6 +103,8 @@ class Call(Struct, frozen=True, kw_only=True):
     connect_timeout_s: float = 10.0
     credentials: Mapping[str, Secret] = {}
     """The client's own provider credentials, by header; a provider uses them only where its deployment says so."""
+    forwarded: bool = False
+    """Passed on as it came: its query goes along but for what may be a key, and its headers win over the provider's defaults."""
 
 
 class UpstreamResponse(Protocol):
@@ -133,8 +142,10 @@ class Upstream(Protocol):
 
 
 class UpstreamSocket(Protocol):
-    """`receive` gives text or bytes, None once the provider closed. Raises `UpstreamError` when the connection breaks."""
+    """`receive` gives text or bytes, None once the provider or `close` closed it. Raises `UpstreamError` when the connection
+    breaks. `protocol` is the subprotocol that the provider chose."""
 
+    protocol: str | None
     close_code: int | None
 
     async def receive(self) -> str | bytes | None: ...

@@ -13,7 +13,7 @@ import pytest
 from routeiq_auth_keys.keyfile import load_or_create
 from routeiq_auth_keys.plugin import AuthKeys, Config
 from routeiq_sdk import ConfigError, Deployment, Principal, Reject, Secret
-from routeiq_sdk.testing import Context
+from routeiq_sdk.testing import Context, rc
 from routeiq_sdk.wire import Headers
 
 KEY = "sk-master"
@@ -46,10 +46,13 @@ def principal(*consumed: str) -> Principal:
         ([("x-litellm-api-key", KEY), ("api-key", KEY)], ["x-litellm-api-key", "api-key"]),
         ([("x-litellm-api-key", KEY), ("authorization", f"Bearer {KEY}")], ["x-litellm-api-key", "authorization"]),
         ([("authorization", "Basic abc"), ("x-api-key", KEY)], ["x-api-key"]),
+        ([("x-goog-api-key", KEY)], ["x-goog-api-key"]),
+        ([("x-goog-api-key", "own"), ("authorization", f"Bearer {KEY}")], ["authorization"]),
+        ([("x-goog-api-key", KEY), ("x-api-key", "own")], ["x-goog-api-key"]),
     ],
 )
 async def test_the_master_key_is_found_and_every_header_with_it_is_consumed(pairs: list[tuple[str, str]], consumed: list[str]) -> None:
-    assert await plugin().authenticate(headers(*pairs)) == principal(*consumed)
+    assert await plugin().authenticate(headers(*pairs), rc()) == principal(*consumed)
 
 
 @pytest.mark.parametrize(
@@ -65,28 +68,47 @@ async def test_the_master_key_is_found_and_every_header_with_it_is_consumed(pair
         [("authorization", "Bearer wrong"), ("x-api-key", "wrong")],
         [("authorization", f"Bearer {KEY}"), ("authorization", f"Bearer {KEY}")],
         [("x-api-key", "schlüssel")],
+        [("x-goog-api-key", "g")],
+        [("x-goog-api-key", KEY), ("x-goog-api-key", KEY)],
+        [("x-litellm-api-key", "wrong"), ("x-goog-api-key", KEY)],
     ],
 )
 async def test_a_wrong_or_ambiguous_credential_is_rejected(pairs: list[tuple[str, str]]) -> None:
-    assert isinstance(await plugin().authenticate(headers(*pairs)), Reject)
+    assert isinstance(await plugin().authenticate(headers(*pairs), rc()), Reject)
+
+
+@pytest.mark.parametrize("pairs", [[], [("authorization", "Basic abc")], [("authorization", KEY)], [("api-key", KEY)]])
+async def test_without_a_credential_of_its_kind_it_has_no_opinion(pairs: list[tuple[str, str]]) -> None:
+    assert await plugin().authenticate(headers(*pairs), rc()) is None
 
 
 @pytest.mark.parametrize(
-    "pairs", [[], [("authorization", "Basic abc")], [("authorization", KEY)], [("api-key", KEY)], [("x-goog-api-key", "g")]]
+    ("query", "pairs", "answer"),
+    [
+        (f"alt=sse&key={KEY}", [], Principal),
+        (f"key={KEY}", [("authorization", "Basic abc")], Principal),
+        ("key=wrong", [], Reject),
+        ("key=", [], Reject),
+        (f"key={KEY}&key={KEY}", [], Reject),
+        (f"key={KEY}", [("x-goog-api-key", "wrong")], Reject),
+        (f"monkey={KEY}", [], type(None)),
+    ],
 )
-async def test_without_a_credential_of_its_kind_it_has_no_opinion(pairs: list[tuple[str, str]]) -> None:
-    assert await plugin().authenticate(headers(*pairs)) is None
+async def test_the_key_may_stand_in_the_query(query: str, pairs: list[tuple[str, str]], answer: type) -> None:
+    got = await plugin().authenticate(headers(*pairs), rc(query=query))
+    assert isinstance(got, answer)
+    assert not isinstance(got, Principal) or got == principal()
 
 
 async def test_a_key_may_hold_any_character() -> None:
-    assert await plugin("schlüssel-🔑").authenticate(headers(("authorization", "Bearer schlüssel-🔑"))) == principal("authorization")
-    assert isinstance(await plugin().authenticate(Headers([(b"authorization", b"Bearer \xff\xfe")])), Reject)
+    assert await plugin("schlüssel-🔑").authenticate(headers(("authorization", "Bearer schlüssel-🔑")), rc()) == principal("authorization")
+    assert isinstance(await plugin().authenticate(Headers([(b"authorization", b"Bearer \xff\xfe")]), rc()), Reject)
 
 
 async def test_nothing_opens_a_plugin_that_has_no_key_yet() -> None:
     unstarted = AuthKeys(Config())
     for pair in (("authorization", "Bearer "), ("x-api-key", ""), ("x-litellm-api-key", "")):
-        assert isinstance(await unstarted.authenticate(headers(pair)), Reject)
+        assert isinstance(await unstarted.authenticate(headers(pair), rc()), Reject)
 
 
 @pytest.mark.parametrize("key", ["", "  "])
@@ -106,7 +128,7 @@ async def test_a_generated_key_is_announced_kept_and_used_again(tmp_path: Path) 
         async with made.lifespan(ctx):
             [line] = ctx.announced
             key = line.split("Bearer ")[1].split("'")[0]
-            assert await made.authenticate(headers(("authorization", f"Bearer {key}"))) == principal("authorization")
+            assert await made.authenticate(headers(("authorization", f"Bearer {key}")), rc()) == principal("authorization")
         lines.append(line)
     assert lines[0] == lines[1]
     assert re.fullmatch(r"sk-riq-[A-Za-z0-9_-]{43}", key)

@@ -1,32 +1,48 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from routeiq_format_anthropic.names import alias
 from routeiq_format_anthropic.plugin import AnthropicFormat
 from routeiq_sdk.stream import (
     BlockDelta,
     BlockStart,
     BlockStop,
     Error,
-    Event,
     MessageEnd,
-    MessageStart,
     Reasoning,
     Refusal,
     Seal,
-    Stop,
     Text,
     ToolCall,
-    Usage,
-    UsageParts,
     replace,
 )
 from routeiq_sdk.testing import builders
 from routeiq_sdk.wire import Asked, Headers, ModelEntry, Signal
 
-from .wire import CODEC, PING, STOP, call, closed, data_of, encode, finish, frame, opened, parse, start, stream, text, whole, words
+from .wire import (
+    CODEC,
+    PING,
+    STOP,
+    block,
+    call,
+    closed,
+    data_of,
+    encode,
+    finish,
+    foreign,
+    frame,
+    opened,
+    parse,
+    start,
+    stream,
+    text,
+    whole,
+    words,
+)
 
 
 def taps(body: bytes) -> tuple[Any, list[Signal]]:
@@ -195,15 +211,6 @@ def test_dates_in_retry_after_count_from_the_answers_date() -> None:
     assert CODEC.parse_error(429, [(b"retry-after-ms", b"1500")], b"").retry_after_s == 1.5
 
 
-def foreign(*events: Event, stop: str = "stop") -> list[Event]:
-    end = [Stop(reason=stop), Usage(parts=UsageParts(input=7, output=3, reasoning=2), final=True), MessageEnd()]
-    return [MessageStart(id="chatcmpl-1", model="gpt"), *events, *end]
-
-
-def block(index: int, shell: Any, *deltas: tuple[str, str]) -> list[Event]:
-    return [BlockStart(index=index, block=shell), *(BlockDelta(index=index, field=f, value=v) for f, v in deltas), BlockStop(index=index)]
-
-
 FOREIGN = {
     "text": builders.answer("a", "b"),
     "tool": builders.tool_call("f", {"a": 1}),
@@ -281,8 +288,6 @@ def test_a_broken_stream_ends_in_an_error_event_and_nothing_after() -> None:
 
 
 def test_an_alias_goes_back_to_the_clients_name() -> None:
-    from routeiq_format_anthropic.tools import alias
-
     name = "n" * 200
     request = parse(tools=[{"name": name, "input_schema": {}}])
     body = json.loads(CODEC.collect(builders.tool_call(alias(name), {}), request, []))
@@ -328,9 +333,9 @@ def test_models_are_listed_in_the_formats_shape() -> None:
     assert json.loads(CODEC.models([], Asked()))["first_id"] is None
 
 
-def test_the_plugin_registers_its_codec_and_surfaces() -> None:
+def test_the_plugin_registers_its_codec_and_surfaces(tmp_path: Path) -> None:
     plugin = AnthropicFormat()
-    assert [codec.name for codec in plugin.register_formats()] == ["anthropic"]
+    assert [codec.name for codec in plugin.register_formats(builders.Context(tmp_path))] == ["anthropic"]
     surfaces = {(surface.method, surface.path): surface for surface in plugin.register_surfaces()}
     assert set(surfaces) == {
         ("POST", "/v1/messages"),

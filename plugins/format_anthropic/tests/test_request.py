@@ -9,12 +9,13 @@ from msgspec import structs
 from routeiq_format_anthropic import usage
 from routeiq_format_anthropic.order import repair
 from routeiq_sdk.errors import ClientError
-from routeiq_sdk.request import Content, Message, OutputOptions, ReasoningOptions, Request, Sampling, Tool, ToolChoice
+from routeiq_sdk.request import Message, OutputOptions, ReasoningOptions, Request, Sampling, Tool, ToolChoice
 from routeiq_sdk.stream import Cache, Media, Reasoning, Refusal, Seal, Text, ToolCall, ToolResult, UsageParts
 from routeiq_sdk.testing.builders import deployment
 from routeiq_sdk.wire import Asked, Built, members, patch
 
-from .wire import CODEC, USER, parse
+from .wire import CODEC, USER, parse, said
+from .wire import foreign_request as openai
 
 USER_TURN = Message(role="user", parts=(Text(text="x"),), was_str=True)
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="}}
@@ -38,22 +39,12 @@ CONVERSATION = [
 TOOL = {"name": "f", "description": "d", "input_schema": {"type": "object", "properties": {}}, "novel": True}
 
 
-def openai(*messages: Message, **content: Any) -> Request:
-    """A request of another format."""
-    whole = Content(messages=messages or (Message(role="user", parts=(Text(text="Hi"),), was_str=True),), **content)
-    return Request(format="openai", model="m", stream=False, body=b'{"model":"m"}', parse=lambda _: whole)
-
-
 def built(request: Request, **fields: Any) -> dict[str, Any]:
     return json.loads(build(request, **fields).body)
 
 
 def build(request: Request, **fields: Any) -> Built:
     return CODEC.build_request(request, deployment(**({"model": "claude-3-5"} | fields)))
-
-
-def said(role: str, *parts: Any) -> Message:
-    return Message(role=role, parts=tuple(Text(text=part) if isinstance(part, str) else part for part in parts))
 
 
 @pytest.mark.parametrize(
@@ -145,7 +136,7 @@ def test_the_model_holds_what_the_wire_says() -> None:
     assert (content.sampling.temperature, content.sampling.stop, content.end_user) == ("0.5", ("x",), "u")
     assert content.reasoning is not None and (content.reasoning.mode, content.reasoning.budget_tokens) == ("budget", 2048)
     assert content.output is not None and json.loads(content.output.schema) == {"type": "object"}
-    assert dict(content.ext) == {"speed": b'"fast"'}
+    assert (dict(content.named), dict(content.ext)) == ({"speed": b'"fast"', "search_result": b"true"}, {})
     assert "found" in request.text() and "Go on" in request.text()
 
 
@@ -305,7 +296,7 @@ def test_thinking_is_off_where_the_open_tool_turn_has_none() -> None:
         ),
         ({"metadata": b'{"a":"b"}', "end_user": "u", "service_tier": "flex"}, {"metadata;drop", "end_user;approx", "service_tier;drop"}),
         (
-            {"ext": {"prediction": b"{}", "prompt_cache_key": b'"k"', "novel": b"1"}},
+            {"named": {"prediction": b"{}", "cache.key": b'"k"'}, "ext": {"novel": b"1"}},
             {"prediction;drop", "cache.key;drop", "ext.novel;drop"},
         ),
         ({"output": OutputOptions(type="json", verbosity="low")}, {"response_format;approx", "verbosity;drop"}),
@@ -326,7 +317,7 @@ def test_a_schema_becomes_an_output_format_in_the_strict_dialect() -> None:
 
 def test_audio_output_is_refused() -> None:
     with pytest.raises(ClientError):
-        build(openai(ext={"modalities": b'["text","audio"]'}))
+        build(openai(named={"modalities": b'["text","audio"]'}))
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from routeiq_format_anthropic.codec import AnthropicCodec
-from routeiq_sdk.request import Request
-from routeiq_sdk.stream import BlockDelta, BlockStart, Event
-from routeiq_sdk.wire import Asked
+from routeiq_sdk.request import Content, Message, Request
+from routeiq_sdk.stream import BlockDelta, BlockStart, BlockStop, Event, MessageEnd, MessageStart, Stop, Text, Usage, UsageParts
+from routeiq_sdk.testing.builders import deployment
+from routeiq_sdk.wire import Asked, Built, Headers
 
 CODEC = AnthropicCodec()
 USER = {"role": "user", "content": "Hi"}
@@ -84,9 +85,51 @@ def encode(events: Iterable[Event], request: Request | None = None) -> bytes:
     return b"".join(encoder.feed([event]) for event in events)
 
 
-def parse(operation: str = "chat", **members: Any) -> Request:
+def parse(operation: str = "chat", betas: Sequence[str] = (), **members: Any) -> Request:
     body = {"model": "m", "max_tokens": 100, "messages": [USER]} | members
-    return CODEC.parse_request(json.dumps({k: v for k, v in body.items() if v is not ...}).encode(), Asked(operation=operation))
+    headers = Headers([(b"anthropic-beta", beta.encode()) for beta in betas])
+    asked = Asked(operation=operation, headers=headers)
+    return CODEC.parse_request(json.dumps({k: v for k, v in body.items() if v is not ...}).encode(), asked)
+
+
+def said(role: str, *parts: Any) -> Message:
+    return Message(role=role, parts=tuple(Text(text=part) if isinstance(part, str) else part for part in parts))
+
+
+def foreign_request(*messages: Message, **content: Any) -> Request:
+    """A request of another format."""
+    whole = Content(messages=messages or (Message(role="user", parts=(Text(text="Hi"),), was_str=True),), **content)
+    return Request(format="openai", model="m", stream=False, body=b'{"model":"m"}', parse=lambda _: whole)
+
+
+def build(request: Request, model: str = "claude-3-7", **fields: Any) -> Built:
+    return CODEC.build_request(request, deployment(model=model, **fields))
+
+
+def body_of(request: Request, model: str = "claude-3-7", **fields: Any) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(build(request, model, **fields).body)
+    return body
+
+
+def foreign(*events: Event, stop: str = "stop") -> list[Event]:
+    """The events of another provider's answer."""
+    end = [Stop(reason=stop), Usage(parts=UsageParts(input=7, output=3, reasoning=2), final=True), MessageEnd()]
+    return [MessageStart(id="chatcmpl-1", model="gpt"), *events, *end]
+
+
+def block(index: int, shell: Any, *deltas: tuple[str, str]) -> list[Event]:
+    return [BlockStart(index=index, block=shell), *(BlockDelta(index=index, field=f, value=v) for f, v in deltas), BlockStop(index=index)]
+
+
+def losses_of(events: Iterable[Event], request: Request | None = None) -> set[str]:
+    """What an answer loses; the same streamed and whole."""
+    events = list(events)
+    encoder = CODEC.encoder(request or parse())
+    assert CODEC.oracle(b"".join(encoder.feed([event]) for event in events)) == []
+    whole_losses: list[str] = []
+    CODEC.collect(events, request or parse(), whole_losses)
+    assert set(encoder.losses) == set(whole_losses)
+    return set(whole_losses)
 
 
 def joined(events: Iterable[Event], field: str = "text") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -16,9 +17,12 @@ from routeiq_sdk.wire import Asked, Built
 from .wire import CODEC, request
 
 
-def built(content: Content, *, stream: bool = False, provider: str = "openai", **defaults: bytes) -> tuple[Any, tuple[str, ...]]:
-    foreign = Request(format="anthropic", model="m", stream=stream, body=b"{}", parse=lambda _: content)
-    made = CODEC.build_request(foreign, deployment("m", provider=provider, model="gpt-4o", defaults=defaults))
+def built(
+    content: Content, *, stream: bool = False, provider: str = "openai", client: str = "anthropic", model: str = "gpt-4o",
+    info: dict[str, Any] | None = None, **defaults: bytes,
+) -> tuple[Any, tuple[str, ...]]:  # fmt: skip
+    foreign = Request(format=client, model="m", stream=stream, body=b"{}", parse=lambda _: content)
+    made = CODEC.build_request(foreign, deployment("m", provider=provider, model=model, defaults=defaults, info=info or {}))
     return json.loads(made.body), made.losses
 
 
@@ -116,15 +120,22 @@ def test_defaults_fill_what_is_absent() -> None:
         (Content(tools=(Tool(name="web_search", kind="server", type="web_search_20250305"),)), {}, ("tools.web_search_20250305;drop",)),
         (Content(tool_choice=ToolChoice(mode="auto", parallel=False)), {}, ()),
         (Content(service_tier="auto"), {"service_tier": "auto"}, ()),
-        (Content(end_user="u" * 65), {"safety_identifier": "1d4b0b5a0b0e2a51"}, ("end_user;approx",)),
+        (Content(end_user="u" * 128), {"safety_identifier": "u" * 128}, ("end_user;approx",)),
+        (Content(end_user="u" * 129), {"safety_identifier": sha256(b"u" * 129).hexdigest()}, ("end_user;approx",)),
+        (Content(service_tier="standard_only"), {"service_tier": "default"}, ("service_tier;approx",)),
+        (Content(service_tier="ultrafast"), {}, ("service_tier;drop",)),
+        (Content(reasoning=ReasoningOptions(effort="low", show="summary")), {"reasoning_effort": "low"}, ("reasoning.show;drop",)),
+        (Content(sampling=Sampling(top_logprobs=3)), {"top_logprobs": 3, "logprobs": True}, ()),
+        (
+            Content(output=OutputOptions(type="enum", schema=b'{"enum":["a"]}')),
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "response", "schema": {"enum": ["a"]}}}},
+            ("response_format;approx",),
+        ),
     ],
 )
 def test_options_are_converted_or_reported(content: Content, expected: dict[str, Any], losses: tuple[str, ...]) -> None:
-    body, lost = built(structs.replace(content, messages=(user(),)))
+    body, lost = built(structs.replace(content, messages=(user(),)), model="gpt-5" if content.reasoning else "gpt-4o")
     del body["model"], body["messages"]
-    if content.end_user:
-        assert len(body["safety_identifier"]) == 64
-        body = expected
     assert (body, lost) == (expected, losses)
 
 

@@ -333,7 +333,7 @@ def test_a_surrogate_pair_cut_between_deltas_is_mended() -> None:
 
 def test_log_probabilities_follow_their_text() -> None:
     events = decoded(*STREAMS["logprobs"])
-    assert json.loads(joined(events, "logprobs")[0]) == {"content": [{"token": "x", "logprob": -0.5}]}
+    assert json.loads(joined(events, "logprobs")[0]) == [{"token": "x", "logprob": -0.5}]
     assert chunks(encoded(shape(events)))[1]["choices"][0]["delta"] == {"content": "x"}
 
 

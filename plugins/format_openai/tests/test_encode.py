@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from routeiq_format_openai.names import alias
+from routeiq_format_openai.target import NAMES
 from routeiq_sdk.stream import (
     BlockDelta,
     BlockStart,
@@ -83,7 +83,12 @@ def test_another_formats_blocks_become_deltas() -> None:
 def test_a_whole_answer_is_what_its_stream_makes() -> None:
     answer = json.loads(CODEC.collect(FOREIGN, request(stream=False), []))
     message = answer["choices"][0]["message"]
-    assert (answer["object"], answer["id"], answer["model"], answer["created"]) == ("chat.completion", "msg_1", "claude", 1_700_000_000)
+    assert (answer["object"], answer["id"], answer["model"], answer["created"]) == (
+        "chat.completion",
+        "chatcmpl-1",
+        "claude",
+        1_700_000_000,
+    )
     assert (message["content"], message["reasoning_content"], message["refusal"]) == ("See ", "hm", None)
     assert [call["function"]["arguments"] for call in message["tool_calls"]] == ['{"a":1}', "{}"]
     assert "index" not in message["tool_calls"][0]
@@ -185,7 +190,7 @@ def test_old_functions_are_answered_in_the_old_way() -> None:
 
 def test_aliased_tool_names_come_back_as_the_client_wrote_them() -> None:
     client = request(tools=[{"type": "function", "function": {"name": "a.b"}}])
-    called = BlockStart(index=0, block=ToolCall(call_id="t", name=alias("a.b"), args="{}"))
+    called = BlockStart(index=0, block=ToolCall(call_id="t", name=NAMES.alias("a.b"), args="{}"))
     events = [START, called, BlockStop(index=0), MessageEnd()]
     sent = chunks(encoded(events, client))
     assert sent[1]["choices"][0]["delta"]["tool_calls"][0]["function"]["name"] == "a.b"

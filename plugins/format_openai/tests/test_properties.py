@@ -8,12 +8,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from routeiq_sdk.errors import ClientError
-from routeiq_sdk.stream import Error, MessageEnd, replace
+from routeiq_sdk.stream import BlockStart, Error, MessageEnd, Refusal, Text, ToolCall, replace
 from routeiq_sdk.testing import check_events
 from routeiq_sdk.testing.transcripts import shape
 from routeiq_sdk.wire import Asked
 
-from .wire import ASKING, CODEC, DONE, chunk, decoded, decoded_bytes, encoded, frame, request
+from .wire import ASKING, CODEC, DONE, chunk, decoded, decoded_bytes, encoded, frame, joined, request
 
 text = st.text(max_size=6)
 maybe = st.none() | text
@@ -29,6 +29,12 @@ detail = st.fixed_dictionaries(
     {"type": st.sampled_from(["reasoning.text", "reasoning.summary", "reasoning.encrypted", "thinking", "odd"])},
     optional={"text": maybe, "summary": maybe, "data": maybe, "signature": maybe, "index": st.integers(0, 1)},
 )
+annotation = st.sampled_from([
+    {"type": "url_citation"}, {"type": "url_citation", "url_citation": {"url": "http://x", "start_index": -1, "end_index": 2}},
+    {"type": "file_citation", "file_id": "f"}, "odd",
+])  # fmt: skip
+token = st.fixed_dictionaries({"token": text}, optional={"logprob": st.floats(-9, 0), "top_logprobs": st.just([])})
+weights = st.fixed_dictionaries({}, optional={"content": st.none() | st.lists(token, max_size=2), "refusal": st.lists(token, max_size=1)})
 delta = st.fixed_dictionaries(
     {},
     optional={
@@ -39,12 +45,16 @@ delta = st.fixed_dictionaries(
         "tool_calls": st.lists(fragment, max_size=3),
         "reasoning_details": st.lists(detail, max_size=2),
         "function_call": st.fixed_dictionaries({}, optional={"name": maybe, "arguments": maybe}),
-        "annotations": st.lists(st.just({"type": "url_citation"}), max_size=1),
+        "annotations": st.lists(annotation, max_size=1),
+        "images": st.lists(
+            st.sampled_from([{"image_url": {"url": "data:image/png;base64,AA"}}, {"image_url": "http://x"}, {}]), max_size=1
+        ),
+        "audio": st.fixed_dictionaries({}, optional={"id": maybe, "data": maybe, "transcript": maybe, "expires_at": st.integers()}),
     },
 )
 choice = st.fixed_dictionaries(
     {"index": st.integers(0, 1), "delta": delta},
-    optional={"finish_reason": st.sampled_from([None, "", "stop", "length", "tool_calls", "eos"])},
+    optional={"finish_reason": st.sampled_from([None, "", "stop", "length", "tool_calls", "eos"]), "logprobs": st.none() | weights},
 )
 piece = st.builds(
     lambda choices, more: chunk(choices=choices, **more),
@@ -74,6 +84,24 @@ def test_made_up_streams_are_written_anew_within_the_oracle(frames: list[bytes])
     assert [
         problem for problem in problems if problem[:2] not in ("C5", "C7") and problem[:4] != "C10:" and "opens without" not in problem
     ] == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(stream)
+def test_what_is_written_anew_says_the_same(frames: list[bytes]) -> None:
+    events = [replace(event) for event in decoded(*frames)]
+    if not events or not isinstance(events[-1], MessageEnd):
+        return
+    again = decoded_bytes([encoded(events, request(**ASKING))])
+    assert [said(again, number) for number in (0, 1)] == [said(events, number) for number in (0, 1)]
+
+
+def said(events: list[Any], choice: int) -> list[str]:
+    """The text of one choice, its refusals, and the arguments of its calls."""
+    shells = {event.index: event.block for event in events if isinstance(event, BlockStart) and event.choice == choice}
+    texts, args = joined(events, "text", choice), joined(events, "args", choice)
+    kinds = ["".join(texts.get(index, "") for index, shell in shells.items() if isinstance(shell, kind)) for kind in (Text, Refusal)]
+    return kinds + [args.get(index) or "{}" for index, shell in shells.items() if isinstance(shell, ToolCall)]
 
 
 @settings(max_examples=200, deadline=None)

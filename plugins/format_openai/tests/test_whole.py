@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from routeiq_format_openai.usage import write_usage
+from routeiq_sdk.openai_family import write_usage
 from routeiq_sdk.stream import ERROR_STATUS, BlockDelta, Error, MessageEnd, UsageParts, replace
 from routeiq_sdk.testing import check_events
 from routeiq_sdk.wire import Asked, ModelEntry

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from routeiq_provider_http.binding import bind
+from routeiq_provider_http.config import Config
 from routeiq_provider_http.encoding import STEP_BYTES, identity
 from routeiq_provider_http.hiding import forms, hiding
 from routeiq_provider_http.plugin import HttpProvider, HttpProviders
@@ -24,6 +25,7 @@ from routeiq_sdk.wire import Headers
 
 ROWS = {row.name: row for row in PROVIDERS}
 CHAT, MESSAGES, COUNT = "/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens"
+GENERATE = "/v1beta/models/g:generateContent"
 
 
 def made(provider: str = "openai", key: str | None = "sk-1", **fields: Any) -> Deployment:
@@ -46,6 +48,8 @@ def url(provider: str, path: str, api_base: str | None = None) -> str:
         ("openai", "http://h:1/v1/chat/completions", "/v1/embeddings", "http://h:1/v1/embeddings"),
         ("openai", "https://h/api/paas/v4", CHAT, "https://h/api/paas/v4/chat/completions"),
         ("openai", "https://h/v1beta/openai/", CHAT, "https://h/v1beta/openai/chat/completions"),
+        ("openai", "http://h:1", "/chat/completions", "http://h:1/v1/chat/completions"),
+        ("openai", "http://h:1/v1/responses", "/responses", "http://h:1/v1/responses"),
         ("openai", "https://h/serving-endpoints", CHAT, "https://h/serving-endpoints/chat/completions"),
         ("groq", None, CHAT, "https://api.groq.com/openai/v1/chat/completions"),
         ("perplexity", None, CHAT, "https://api.perplexity.ai/chat/completions"),
@@ -56,6 +60,19 @@ def url(provider: str, path: str, api_base: str | None = None) -> str:
         ("anthropic", "http://h:1/v1/messages", MESSAGES, "http://h:1/v1/messages"),
         ("anthropic", "http://h:1/v1/messages", COUNT, "http://h:1/v1/messages/count_tokens"),
         ("anthropic", "https://h/anthropic", MESSAGES, "https://h/anthropic/v1/messages"),
+        ("gemini", None, GENERATE, "https://generativelanguage.googleapis.com/v1beta/models/g:generateContent"),
+        ("gemini", "http://h:1/v1", GENERATE, "http://h:1/v1/models/g:generateContent"),
+        ("gemini", "http://h:1", f"{GENERATE}?alt=sse", "http://h:1/v1beta/models/g:generateContent?alt=sse"),
+        ("vertex_ai", None, GENERATE, "https://aiplatform.googleapis.com/v1/publishers/google/models/g:generateContent"),
+        (
+            "azure",
+            "https://n.openai.azure.com",
+            CHAT,
+            "https://n.openai.azure.com/openai/deployments/model/chat/completions?api-version=2024-10-21",
+        ),
+        ("azure", "https://n.openai.azure.com/", "/v1/files", "https://n.openai.azure.com/openai/files?api-version=2024-10-21"),
+        ("azure", "https://n.openai.azure.com/openai/v1", CHAT, "https://n.openai.azure.com/openai/v1/chat/completions"),
+        ("azure", "https://h/openai/deployments/d", CHAT, "https://h/openai/deployments/d/chat/completions?api-version=2024-10-21"),
     ],
 )
 def test_base_and_path_are_joined_as_documented(provider: str, api_base: str | None, path: str, expected: str) -> None:
@@ -70,7 +87,7 @@ def test_of_a_query_only_what_the_provider_knows_follows_the_path() -> None:
 
 @pytest.mark.parametrize("row", PROVIDERS, ids=lambda row: row.name)
 def test_every_provider_of_the_table_can_be_bound(row: Any) -> None:
-    assert url(row.name, "/v1/x", row.base or "http://h:1").startswith(("https://", "http://h:1", "http://localhost"))
+    assert url(row.name, "/v1/x", row.base or "http://h:1").startswith(("https://", "http://h:1", "http://localhost", "http://127."))
 
 
 @pytest.mark.parametrize(
@@ -126,6 +143,90 @@ def test_keys_travel_as_the_provider_wants_them() -> None:
     assert "authorization" not in headers
 
 
+@pytest.mark.parametrize(
+    ("params", "location"),
+    [
+        ({"vertex_project": "p", "vertex_location": "europe-west4"}, "https://europe-west4-aiplatform.googleapis.com/v1/projects/p/locations/europe-west4"),
+        ({"vertex_project": "p"}, "https://aiplatform.googleapis.com/v1/projects/p/locations/global"),
+    ],
+)  # fmt: skip
+def test_vertex_with_a_project_has_the_regional_address(params: dict[str, Any], location: str) -> None:
+    target = bind(ROWS["vertex_ai"], made("vertex_ai", key="ya29.token", params=params))
+    assert target.url(GENERATE) == f"{location}/publishers/google/models/g:generateContent"
+    assert dict(target.headers(()))["authorization"] == "Bearer ya29.token"
+
+
+def test_azure_takes_its_version_and_key_its_own_way() -> None:
+    target = bind(ROWS["azure"], made("azure", api_base="https://n.openai.azure.com", params={"api_version": "2025-01-01"}))
+    assert target.url(CHAT).endswith("?api-version=2025-01-01")
+    headers = dict(target.headers(()))
+    assert headers["api-key"] == "sk-1"
+    assert "authorization" not in headers
+
+
+def test_a_key_of_the_environment_goes_only_to_the_providers_own_address() -> None:
+    made_by = {each.name: each for each in HttpProviders(Config(groq_api_key=Secret("gsk-1"))).register_providers()}
+    assert dict(made_by["groq"].bind(made("groq", key=None))._target.headers(()))["authorization"] == "Bearer gsk-1"
+    elsewhere = made_by["groq"].bind(made("groq", key=None, api_base="http://h:1"))
+    assert "authorization" not in dict(elsewhere._target.headers(()))
+
+
+@pytest.mark.parametrize(
+    ("provider", "info", "formats"),
+    [
+        ("openai", {}, ("openai", "responses")),
+        ("openai", {"mode": "chat"}, ("openai",)),
+        ("openai", {"mode": "responses"}, ("responses",)),
+        ("hosted_vllm", {"mode": "completion"}, ("openai_completions",)),
+        ("anthropic", {"mode": "chat"}, ("anthropic",)),
+    ],
+)
+def test_the_mode_of_a_model_says_which_format_it_is_asked_in(provider: str, info: dict[str, Any], formats: tuple[str, ...]) -> None:
+    assert bind(ROWS[provider], made(provider, api_base="http://h:1", info=info)).formats == formats
+
+
+PASSING = {"pass_client_credentials": True}
+OAUTH = "sk-ant-oat01-x"
+BEARER = {"authorization": f"Bearer {OAUTH}", "anthropic-beta": "oauth-2025-04-20"}
+
+
+@pytest.mark.parametrize(
+    ("provider", "params", "sent", "expected"),
+    [
+        ("anthropic", PASSING, {"x-api-key": "sk-ant-c"}, {"x-api-key": "sk-ant-c"}),
+        ("anthropic", PASSING, {"authorization": f"Bearer {OAUTH}"}, BEARER),
+        ("anthropic", PASSING, {"x-api-key": OAUTH}, BEARER),
+        ("anthropic", PASSING, {}, {"x-api-key": "sk-1"}),
+        ("anthropic", {}, {"x-api-key": "sk-ant-c"}, {"x-api-key": "sk-1"}),
+        ("openai", PASSING, {"authorization": "Bearer sk-c"}, {"authorization": "Bearer sk-c"}),
+        ("openai", PASSING, {"authorization": "Bearer sk-ant-c"}, {"authorization": "Bearer sk-1"}),
+        ("openai", PASSING, {"x-goog-api-key": "g"}, {"authorization": "Bearer sk-1"}),
+        ("gemini", PASSING, {"x-goog-api-key": "g"}, {"x-goog-api-key": "g"}),
+    ],
+)  # fmt: skip
+def test_a_clients_own_credential_goes_only_where_it_is_configured_and_meant(
+    provider: str, params: dict[str, Any], sent: dict[str, str], expected: dict[str, str]
+) -> None:
+    target = bind(ROWS[provider], made(provider, params=params))
+    headers = dict(target.headers((), {name: Secret(value) for name, value in sent.items()}))
+    known = ("authorization", "x-api-key", "x-goog-api-key", "anthropic-beta")
+    assert {name: value for name, value in headers.items() if name in known} == expected
+
+
+def test_the_beta_of_an_oauth_token_is_added_once_and_last() -> None:
+    target = bind(ROWS["anthropic"], made("anthropic", key=OAUTH))
+    given = (("anthropic-beta", "a, oauth-2025-04-20"), ("anthropic-beta", "b"))
+    assert dict(target.headers(given))["anthropic-beta"] == "a,oauth-2025-04-20,b"
+    assert dict(target.headers((("anthropic-beta", "a"),)))["anthropic-beta"] == "a,oauth-2025-04-20"
+
+
+def test_headers_of_the_configuration_pass_too() -> None:
+    config = Config(forward_headers={"*": ("X-Team",), "groq": ("x-groq",)}, return_headers={"groq": ("x-region",)})
+    groq = next(each for each in HttpProviders(config).register_providers() if each.name == "groq")
+    assert groq.forward_headers(Headers([(b"x-team", b"1"), (b"x-groq", b"2"), (b"x-other", b"3")])) == (("x-team", "1"), ("x-groq", "2"))
+    assert groq.return_headers([(b"x-region", b"eu"), (b"x-other", b"1")]) == [(b"x-region", b"eu")]
+
+
 def test_headers_of_the_deployment_win_and_defaults_give_way() -> None:
     params = {"organization": "org-1", "extra_headers": {"X-Team": "blue"}}
     target = bind(ROWS["openai"], made(params=params))
@@ -140,7 +241,7 @@ def test_headers_of_the_deployment_win_and_defaults_give_way() -> None:
 
 
 def provider(name: str) -> HttpProvider:
-    return next(each for each in HttpProviders().register_providers() if each.name == name)  # type: ignore[return-value]
+    return next(each for each in HttpProviders(Config()).register_providers() if each.name == name)  # type: ignore[return-value]
 
 
 SENT = [
@@ -324,7 +425,7 @@ def test_an_encoding_that_nobody_asked_for_is_refused_and_the_answer_closed() ->
 @asynccontextmanager
 async def connected(respond: Callable[[Exchange], Awaitable[None]], tmp_path: Path) -> AsyncIterator[tuple[HttpProviders, FakeHttp]]:
     """The plugin with the installed pool, and a provider on a real socket."""
-    pool, plugin = installed_pool(), HttpProviders()
+    pool, plugin = installed_pool(), HttpProviders(Config())
     ctx = Context(tmp_path, services=pool.provide_services())
     async with FakeHttp(respond) as http, pool.lifespan(), plugin.lifespan(ctx):
         yield plugin, http

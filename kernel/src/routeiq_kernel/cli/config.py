@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from ..config.flags import add_flags, flags_from
+from ..config.flags import FLAGS, flags_from
+from .command import command, complain, say
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace, _SubParsersAction
+    from argparse import Namespace
+
+    from routeiq_sdk import Deployment
 
     from ..config.explain import Row
     from ..config.load import Document
-
-VERBS = {
-    "check": "say OK with warnings, or every problem (exit status 1)",
-    "show": "the configuration in force, and where each value came from",
-    "schema": "JSON Schema of the kernel and the enabled plugins",
-    "explain": "value, source, type, default and meaning of a setting",
-}
 
 
 @frozen
@@ -32,41 +26,19 @@ class Checked:
     document: Document
     configs: dict[str, Any] = field(factory=dict)
     classes: dict[str, type] = field(factory=dict)
+    deployments: list[Deployment] = field(factory=list)
     problems: list[str] = field(factory=list)
     warnings: list[str] = field(factory=list)
 
 
-def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("config", help="check, show and explain the configuration")
     commands = parser.add_subparsers(dest="config_command", required=True, metavar="COMMAND")
-    for verb, help in VERBS.items():
-        command = commands.add_parser(verb, help=help, description=help)
-        if verb == "explain":
-            command.add_argument("key", metavar="KEY", help="such as kernel.port, port, LITELLM_PORT, router_settings.timeout")
-        if verb != "schema":
-            command.add_argument("--json", action="store_true", help="machine-readable output")
-        add_flags(command)
-        command.set_defaults(func=run)
-
-
-def run(args: Namespace) -> int:
-    from routeiq_sdk import ConfigError
-
-    from ..config.load import load_here
-
-    try:
-        checked = examine(load_here(flags_from(args)))
-    except ConfigError as error:
-        return _fail(error.problems)
-    if args.config_command == "check":
-        if not checked.problems:
-            _try(checked.problems, _build, checked.document)
-        return check(checked, args.json)
-    if args.config_command == "schema":
-        return schema(checked)
-    if checked.problems:
-        return _fail(checked.problems)
-    return show(checked, args.json) if args.config_command == "show" else explain(checked, args.key, args.json)
+    command(commands, "check", check, "say OK with warnings, or every problem (exit status 1)", FLAGS)
+    command(commands, "show", show, "the configuration in force, and where each value came from", FLAGS)
+    command(commands, "schema", schema, "JSON Schema of the kernel and the enabled plugins", FLAGS, has_json=False)
+    explaining = command(commands, "explain", explain, "value, source, type, default and meaning of a setting", FLAGS)
+    explaining.add_argument("key", metavar="KEY", help="such as kernel.port, port, LITELLM_PORT, router_settings.timeout")
 
 
 def examine(document: Document) -> Checked:
@@ -74,27 +46,61 @@ def examine(document: Document) -> Checked:
     from ..config.kernel import Settings, configured_plugins, kernel_settings
     from ..config.models import deployments
     from ..config.plugins import check_sections, plugin_config, used
+    from ..config.problems import collecting
     from ..config.unsupported import warnings
     from ..graph.choose import choose
     from ..graph.verify import load
 
     checked = Checked(document)
     problems, configs, classes = checked.problems, checked.configs, checked.classes
-    settings = _try(problems, kernel_settings, document)
-    configs |= {"kernel": settings} if settings else {}
-    settings = settings or Settings()
-    chosen = _try(problems, choose, settings.plugins, settings.disable, settings.mode, configured=configured_plugins(document))
-    for name, manifest in chosen.manifests.items() if chosen else ():
-        loaded = _try(problems, load, manifest)
-        if loaded and loaded[1]:
-            classes[name] = loaded[1]
-            config = _try(problems, plugin_config, document, name, loaded[1])
-            configs |= {f"plugins.{name}": config} if config is not None else {}
-    if chosen:
-        _try(problems, check_sections, document, chosen.found)
+    with collecting(problems):
+        configs["kernel"] = kernel_settings(document)
+    settings = configs.get("kernel") or Settings()
+    with collecting(problems):
+        chosen = choose(settings.plugins, settings.disable, settings.mode, configured=configured_plugins(document))
+        for name, manifest in chosen.manifests.items():
+            with collecting(problems):
+                _, cls = load(manifest)
+                if cls:
+                    classes[name] = cls
+                    configs[f"plugins.{name}"] = plugin_config(document, name, cls)
         checked.warnings.extend((*chosen.notes, *warnings(document, *used(classes.values()), chosen.manifests)))
-    _try(problems, deployments, document, lambda model, params: ("", model))
+        check_sections(document, chosen.found)
+    with collecting(problems):
+        checked.deployments.extend(deployments(document, lambda model, params: ("", model)))
     return checked
+
+
+def _examined(args: Namespace) -> Checked:
+    from ..config.load import load_here
+
+    return examine(load_here(flags_from(args)))
+
+
+def _rows(args: Namespace) -> list[Row]:
+    """Raises `ConfigError` where there is any problem."""
+    from routeiq_sdk import ConfigError
+
+    from ..config.explain import rows
+
+    checked = _examined(args)
+    if checked.problems:
+        raise ConfigError(*checked.problems)
+    return rows(checked.document, checked.configs)
+
+
+def check(args: Namespace) -> int:
+    from ..config.problems import collecting
+
+    checked = _examined(args)
+    path, problems = checked.document.path, checked.problems
+    if not problems:
+        with collecting(problems):
+            _build(checked.document)
+    data = {"ok": not problems, "path": path, "problems": problems, "warnings": checked.warnings}
+    ok = [] if problems else [f"OK: {path or 'no configuration file'}"]
+    say(args, data, lambda _: "\n".join([*(f"warning: {line}" for line in checked.warnings), *ok]))
+    return complain(problems)
 
 
 def _build(document: Document) -> None:
@@ -107,68 +113,39 @@ def _build(document: Document) -> None:
     asyncio.run(build(document, Watchdog(), start=False))
 
 
-def _try(problems: list[str], call: Callable[..., Any], *args: Any, **named: Any) -> Any:
-    from routeiq_sdk import ConfigError, GraphError
-
-    try:
-        return call(*args, **named)
-    except (ConfigError, GraphError) as error:
-        problems += error.problems
-        return None
-
-
-def check(checked: Checked, as_json: bool) -> int:
-    path, problems, warnings = checked.document.path, checked.problems, checked.warnings
-    if as_json:
-        _print({"ok": not problems, "path": path, "problems": problems, "warnings": warnings})
-        return 1 if problems else 0
-    for line in warnings:
-        print(f"warning: {line}")
-    if problems:
-        return _fail(problems)
-    print(f"OK: {path or 'no configuration file'}")
+def show(args: Namespace) -> int:
+    table = _rows(args)
+    lines = [(f"{row.path} = {_json(row.value)}", row.source) for row in table]
+    width = min(max(len(line) for line, _ in lines), 60)
+    data = {row.path: {"value": row.value, "source": row.source} for row in table}
+    say(args, data, lambda _: "\n".join(f"{line:{width}}  # {source}" for line, source in lines))
     return 0
 
 
-def show(checked: Checked, as_json: bool) -> int:
-    from ..config.explain import rows
-
-    table = rows(checked.document, checked.configs)
-    if as_json:
-        _print({row.path: {"value": row.value, "source": row.source} for row in table})
-    else:
-        lines = [(f"{row.path} = {_json(row.value)}", row.source) for row in table]
-        width = min(max(len(line) for line, _ in lines), 60)
-        print("\n".join(f"{line:{width}}  # {source}" for line, source in lines))
-    return 0
-
-
-def schema(checked: Checked) -> int:
+def schema(args: Namespace) -> int:
     from ..config.kernel import Settings
     from ..config.schema import schema
 
-    _print(schema(Settings, checked.classes))
+    print(json.dumps(schema(Settings, _examined(args).classes), indent=2, ensure_ascii=False))
     return 0
 
 
-def explain(checked: Checked, key: str, as_json: bool) -> int:
+def explain(args: Namespace) -> int:
     from attrs import asdict
 
-    from ..config.explain import find, rows
+    from ..config.explain import find
     from ..config.known import known
-    from ..config.strict import nearest
+    from ..config.problems import nearest
 
-    table = rows(checked.document, checked.configs)
-    found = find(table, key)
-    section, _, name = key.partition(".")
+    table = _rows(args)
+    found = find(table, args.key)
+    section, _, name = args.key.partition(".")
     if not found and name in known().litellm.get(section, ()):
-        print(f"{key}: a setting of LiteLLM that is not set here, and that no enabled plugin supports yet")
+        print(f"{args.key}: a setting of LiteLLM that is not set here, and that no enabled plugin supports yet")
     elif not found:
-        return _fail([f"{key}: no such setting{nearest(key, [row.path for row in table])}"])
-    elif as_json:
-        _print([asdict(row) for row in found])
+        return complain([f"{args.key}: no such setting{nearest(args.key, [row.path for row in table])}"])
     else:
-        print("\n\n".join(_text(row) for row in found))
+        say(args, [asdict(row) for row in found], lambda _: "\n\n".join(map(_text, found)))
     return 0
 
 
@@ -180,14 +157,5 @@ def _text(row: Row) -> str:
     return "\n".join([row.path, *(f"  {name + ':':9} {text}" for name, text in lines.items() if text)])
 
 
-def _fail(problems: Iterable[str]) -> int:
-    print("\n".join(f"error: {problem}" for problem in problems), file=sys.stderr)
-    return 1
-
-
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def _print(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,64 +1,57 @@
-"""`kernel reload | status | stop`: speak to a running gateway over its control socket."""
+"""`kernel reload | status | stop | plugins why-parsed`: speak to a running gateway over its control socket."""
 
 from __future__ import annotations
 
-import json
 import os
-import sys
-from argparse import ArgumentParser, Namespace
-from pathlib import Path
+from argparse import Namespace
+from collections.abc import Callable
 from typing import Any
 
-TIMEOUTS_S = {"reload": 300.0, "status": 15.0, "stop": 15.0}
-HELP = {
-    "reload": "read the configuration again: all workers change, or none does",
-    "status": "workers of the running gateway",
-    "stop": "drain the running gateway and end it",
-}
+from ..config.flags import flags_from
+from .command import columns, command, complain, say
+
+FLAGS_READ = ("config", "kernel.state_dir", "kernel.port")
+TIMEOUT_S = 15.0
+RELOAD_S = 300.0
 
 
 def add_parser(subparsers: Any) -> None:
-    for verb, help in HELP.items():
-        parser: ArgumentParser = subparsers.add_parser(verb, help=help, description=help)
-        parser.add_argument("--state-dir", metavar="DIR", type=Path, help="state directory of the gateway (default: the configured one)")
-        parser.add_argument("--port", "-p", metavar="PORT", type=int, help="its port, where several gateways share the state directory")
-        parser.add_argument("--config", "-c", metavar="FILE", help="configuration file that names the state directory")
-        parser.add_argument("--json", action="store_true", help="machine-readable output")
-        parser.set_defaults(func=run, verb=verb)
+    add_verb(subparsers, "reload", _reloaded, "read the configuration again: all workers change, or none does", RELOAD_S)
+    add_verb(subparsers, "status", _status, "workers of the running gateway")
+    add_verb(subparsers, "stop", _stopped, "drain the running gateway and end it")
+
+
+def add_verb(subparsers: Any, verb: str, text: Callable[[dict[str, Any]], str], help: str, timeout_s: float = TIMEOUT_S) -> None:
+    """`text` makes words of the gateway's answer."""
+    command(subparsers, verb, run, help, FLAGS_READ).set_defaults(verb=verb, text=text, timeout_s=timeout_s)
 
 
 def run(args: Namespace) -> int:
-    from ..process.control import ask, socket_path
-
-    answer = ask(socket_path(_state_dir(args), args.port), {"op": args.verb}, TIMEOUTS_S[args.verb])
-    if args.json:
-        print(json.dumps(answer, indent=2))
-    elif answer["ok"]:
-        print("\n".join(LINES[args.verb](answer)))
-    else:
-        print("\n".join(f"error: {error}" for error in answer["errors"]), file=sys.stderr)
-    return 0 if answer["ok"] else 1
-
-
-def _state_dir(args: Namespace) -> Path:
-    if args.state_dir is not None:
-        return Path(args.state_dir)
     from routeiq_sdk import ConfigError
 
     from ..config.kernel import kernel_settings
     from ..config.load import load_here
+    from ..process.control import ask, socket_path
 
+    flags = flags_from(args)
     try:
-        return kernel_settings(load_here({"config": args.config} if args.config else {})).state_dir
+        settings = kernel_settings(load_here(flags))
     except ConfigError:  # a gateway can be asked, and stopped, while its file is broken
-        return kernel_settings(load_here({"config": os.devnull})).state_dir
+        settings = kernel_settings(load_here({**flags, "config": os.devnull}))
+    path = socket_path(settings.state_dir, settings.port if "kernel.port" in flags else None)
+    answer = ask(path, {"op": args.verb}, args.timeout_s)
+    problems = answer.get("errors", ())
+    if problems and not args.json:
+        return complain(problems)
+    say(args, answer, args.text)
+    return 1 if problems else 0
 
 
-def _reloaded(answer: dict[str, Any]) -> list[str]:
-    return [f"reloaded: {answer['workers']} workers serve {answer['hash']}", *answer["notes"]]
+def _reloaded(answer: dict[str, Any]) -> str:
+    return "\n".join([f"reloaded: {answer['workers']} workers serve {answer['hash']}", *answer["notes"]])
 
 
-def _status(answer: dict[str, Any]) -> list[str]:
+def _status(answer: dict[str, Any]) -> str:
     source = f"{answer['config'] or 'no file'} ({answer['hash']})"
     head = f"port {answer['port']}, {source}, {answer['in_flight']} in flight, up {answer['uptime_s']:.0f} s"
     rows = [("worker", "pid", "state", "config", "in flight", "up")]
@@ -66,13 +59,14 @@ def _status(answer: dict[str, Any]) -> list[str]:
         state = "draining" if each.get("draining") else each["state"]
         up = f"{each['uptime_s']:.0f} s"
         rows.append((str(each["index"]), str(each["pid"]), state, each.get("hash", "-"), str(each.get("in_flight", "-")), up))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [f"parent {answer['pid']}: {head}{', draining' if answer['draining'] else ''}", *table]
+    return f"parent {answer['pid']}: {head}{', draining' if answer['draining'] else ''}\n{columns(rows)}"
 
 
-def _stopped(answer: dict[str, Any]) -> list[str]:
-    return ["draining: the gateway ends when its open requests have ended"]
+def _stopped(answer: dict[str, Any]) -> str:
+    return "draining: the gateway ends when its open requests have ended"
 
 
-LINES = {"reload": _reloaded, "status": _status, "stop": _stopped}
+def why_parsed(answer: dict[str, Any]) -> str:
+    words = {"stream": "streamed answers", "whole": "whole answers"}
+    lines = [f"{what} are parsed because of {', '.join(answer[kind])}" for kind, what in words.items() if answer.get(kind)]
+    return "\n".join(lines) or "No plugin makes answers be parsed: they leave as the provider's bytes where the formats are equal."

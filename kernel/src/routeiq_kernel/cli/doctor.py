@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
-from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator
-from importlib.util import find_spec
+from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic, strptime, time
+from time import strptime, time
 from typing import TYPE_CHECKING, Any
 
-from ..config.flags import add_flags, flags_from
+from ..config.flags import FLAGS, flags_from
+from .command import command, say
 
 if TYPE_CHECKING:
     from ..config.kernel import Settings
-    from ..config.load import Document
+    from .config import Checked
 
 FILES_BESIDE_REQUESTS, FILES_PER_REQUEST, FEW_FILES = 128, 2, 4096
-DNS_S = 5.0
+WAIT_S = 5.0
 SOON_DAYS = 14
 EARLIEST_S = 1_735_689_600
 """A wall clock before 2025 is wrong: TLS then refuses certificates as not valid yet."""
@@ -31,67 +30,47 @@ Findings = Iterator[tuple[str, str, str]]
 
 
 def add_parser(subparsers: Any) -> None:
-    help = "check the surroundings: Python, limits, files, names, ports, configuration"
-    parser: ArgumentParser = subparsers.add_parser("doctor", help=help, description=help)
-    parser.add_argument("--json", action="store_true", help="machine-readable output")
-    add_flags(parser)
-    parser.set_defaults(func=run)
+    command(subparsers, "doctor", run, "check the surroundings: Python, limits, files, names, ports, configuration", FLAGS)
 
 
 def run(args: Namespace) -> int:
-    rows = [dict(zip(("check", "status", "detail", "remedy"), row, strict=True)) for row in examine(flags_from(args))]
-    for row in () if args.json else rows:
-        print(f"{row['status']:4}  {row['check']:10}  {row['detail']}{' -> ' if row['remedy'] else ''}{row['remedy']}")
-    if args.json:
-        print(json.dumps(rows, indent=2))
+    from routeiq_sdk import ConfigError
+
+    from ..config.kernel import Settings
+    from ..config.load import Document, load_here
+    from .config import Checked, examine
+
+    try:
+        checked = examine(load_here(flags_from(args)))
+    except ConfigError as error:
+        checked = Checked(Document(), problems=list(error.problems))
+    settings: Settings = checked.configs.get("kernel") or Settings()
+    findings = {
+        "python": python(), "config": configuration(checked), "open files": open_files(settings.max_concurrent_requests),
+        "state dir": state_dir(settings.state_dir), "tls": tls(settings), "port": port(settings), "dns": dns(checked, settings),
+        "clock": clock(),
+    }  # fmt: skip
+    rows = [dict(zip(("check", "status", "detail", "remedy"), (name, *row), strict=True)) for name in findings for row in findings[name]]
+    say(args, rows, lambda rows: "\n".join(map(_line, rows)))
     return 1 if any(row["status"] == "fail" for row in rows) else 0
 
 
-def examine(flags: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
-    from routeiq_sdk import ConfigError
-
-    from ..config.kernel import Settings, kernel_settings
-    from ..config.load import Document, load_here
-
-    started = time(), monotonic()
-    try:
-        document = load_here(flags)
-        settings = kernel_settings(document)
-    except ConfigError:  # `configuration` says why
-        document, settings = Document(), Settings()
-    checks: dict[str, Callable[[], Findings]] = {
-        "python": python, "config": lambda: configuration(flags), "open files": lambda: open_files(settings.max_concurrent_requests),
-        "state dir": lambda: state_dir(settings.state_dir), "tls": lambda: tls(settings), "port": lambda: port(settings),
-        "dns": lambda: dns(document, settings), "clock": lambda: clock(*started),
-    }  # fmt: skip
-    for name, check in checks.items():
-        yield from ((name, *finding) for finding in check())
+def _line(row: dict[str, str]) -> str:
+    return f"{row['status']:4}  {row['check']:10}  {row['detail']}{' -> ' if row['remedy'] else ''}{row['remedy']}"
 
 
 def python() -> Findings:
-    good = sys.version_info >= (3, 11)
-    yield "ok" if good else "fail", sys.version.split()[0], "" if good else "install CPython 3.11 or later"
-    if sys.platform != "win32" and find_spec("uvloop") is None:
-        yield "fail", "uvloop is missing", "pip install uvloop"
+    yield "ok", sys.version.split()[0], ""
 
 
-def configuration(flags: dict[str, Any]) -> Findings:
+def configuration(checked: Checked) -> Findings:
     """What `kernel config check` says of the file, the settings and the set of plugins."""
-    from routeiq_sdk import ConfigError
-
-    from ..config.load import load_here
-    from .config import examine
-
-    try:
-        checked = examine(load_here(flags))
-    except ConfigError as error:
-        problems, warnings, path = list(error.problems), [], None
-    else:
-        problems, warnings, path = checked.problems, checked.warnings, checked.document.path
-    yield from (("fail", problem, "see kernel config check, kernel plugins graph") for problem in problems)
-    yield from (("warn", warning, "") for warning in warnings)
-    if not problems:
-        yield "ok", path or "no configuration file", ""
+    for problem in checked.problems:
+        yield "fail", problem, "see kernel config check, kernel plugins graph"
+    for warning in checked.warnings:
+        yield "warn", warning, ""
+    if not checked.problems:
+        yield "ok", checked.document.path or "no configuration file", ""
 
 
 def open_files(requests: int) -> Findings:
@@ -164,46 +143,29 @@ def port(settings: Settings) -> Findings:
         return  # `tls` and `configuration` say why
     except CannotListen as error:
         try:
-            running = ask(socket_path(settings.state_dir, settings.port), {"op": "status"}, DNS_S)
+            running = ask(socket_path(settings.state_dir, settings.port), {"op": "status"}, WAIT_S)
             yield "ok", f"{settings.port} is served by this gateway (pid {running['pid']})", ""
         except ConfigError:
             yield "fail", str(error), ""
 
 
-def dns(document: Document, settings: Settings) -> Findings:
+def dns(checked: Checked, settings: Settings) -> Findings:
     """The hosts of all deployments, or the proxy that resolves them."""
     import socket
     from concurrent.futures import ThreadPoolExecutor
+    from urllib.parse import urlsplit
 
+    urls = [settings.proxy] if settings.proxy else [each.api_base for each in checked.deployments]
+    hosts = sorted({name for url in urls if url and (name := urlsplit(url).hostname)})
     pool = ThreadPoolExecutor(8)
-    for host, found in [(host, pool.submit(socket.getaddrinfo, host, None)) for host in hosts(document, settings)]:
+    for host, found in [(host, pool.submit(socket.getaddrinfo, host, None)) for host in hosts]:
         try:
-            yield "ok", f"{host} is {found.result(DNS_S)[0][4][0]}", ""
+            yield "ok", f"{host} is {found.result(WAIT_S)[0][4][0]}", ""
         except (OSError, UnicodeError) as error:
             yield "fail", f"{host}: {error or 'no answer'}", "check api_base, and the resolver of this machine"
     pool.shutdown(wait=False)
 
 
-def hosts(document: Document, settings: Settings) -> list[str]:
-    from urllib.parse import urlsplit
-
-    from routeiq_sdk import ConfigError
-
-    from ..config.models import deployments
-
-    try:
-        found = deployments(document, lambda model, params: ("", model))
-    except ConfigError:
-        return []
-    urls = [settings.proxy] if settings.proxy else [each.api_base for each in found]
-    return sorted({name for url in urls if url and (name := urlsplit(url).hostname)})
-
-
-def clock(wall_s: float, monotonic_s: float) -> Findings:
-    moved_s = (time() - wall_s) - (monotonic() - monotonic_s)
-    if wall_s < EARLIEST_S:
-        yield "fail", "the wall clock is before 2025", "set the clock (NTP)"
-    elif abs(moved_s) > 1.0:
-        yield "warn", f"the wall clock moved by {moved_s:.1f} s while this ran", "let NTP slew rather than step"
-    else:
-        yield "ok", "wall clock and monotonic clock agree", ""
+def clock() -> Findings:
+    good = time() > EARLIEST_S
+    yield "ok" if good else "fail", f"the wall clock is {'after' if good else 'before'} 2025", "" if good else "set the clock (NTP)"

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from argparse import ArgumentError, ArgumentParser, Namespace
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from .. import __version__
 from . import config, control, doctor, plugins, serve
+from .command import command, complain, guarded
 
 MODULES = (serve, control, config, plugins, doctor)
 GROUP = "routeiq.commands"
 EXIT_INTERRUPTED = 130
+
+
+class Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """With the nearest command, as `suggest_on_error` of Python 3.14."""
+        from ..config.problems import nearest
+
+        wrong = re.search(r"COMMAND: invalid choice: '(.*)' \(choose from (.*)\)", message)
+        super().error(message + (nearest(wrong[1], re.findall(r"[\w-]+", wrong[2])) if wrong else ""))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,12 +54,12 @@ def joined(arguments: Sequence[str]) -> list[str]:
 
 
 def _parser() -> tuple[ArgumentParser, Any]:
-    parser = ArgumentParser(prog="kernel", description="RouteIQ: an LLM gateway made of plugins.")
+    parser = Parser(prog="kernel", description="RouteIQ: an LLM gateway made of plugins.")
     parser.add_argument("--version", action="version", version=f"routeiq {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in MODULES:
         module.add_parser(commands)
-    commands.add_parser("version", help="the version of the kernel").set_defaults(func=_version)
+    command(commands, "version", _version, "the version of the kernel", has_json=False)
     return parser, commands
 
 
@@ -60,21 +71,7 @@ def _add_foreign(commands: Any) -> None:
         try:
             point.load()(commands)
         except (ImportError, AttributeError, TypeError, ValueError, ArgumentError) as error:
-            print(f"warning: command {point.name} of {point.value} cannot be loaded: {error}", file=sys.stderr)
-
-
-def guarded(run: Callable[[Namespace], int], args: Namespace) -> int:
-    """A mistake of the operator's is one line per problem, not a traceback."""
-    from routeiq_sdk import ConfigError, GraphError
-
-    try:
-        code = run(args)
-        sys.stdout.flush()
-        return code
-    except (ConfigError, GraphError) as error:
-        for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
-        return 1
+            complain([f"command {point.name} of {point.value} cannot be loaded: {error}"], "warning")
 
 
 def _version(args: Namespace) -> int:

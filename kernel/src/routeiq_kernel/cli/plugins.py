@@ -2,72 +2,42 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Mapping
+from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config.flags import FLAGS, HELP, flags_from
+from ..config.flags import flags_from
+from . import control
+from .command import columns, command, complain, say
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace, _SubParsersAction
+    from collections.abc import Mapping, Sequence
 
     from ..config.kernel import Settings
     from ..config.load import Document
     from ..graph.choose import Chosen
 
 FLAGS_READ = ("config", "kernel.plugins", "kernel.mode", "kernel.state_dir")
+LEGEND = {
+    "default": "default: on if its manifest says so",
+    "if needed": "if needed: on if another plugin requires its service",
+}
 
 
-def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("plugins", help="list, inspect, check and create plugins")
     commands = parser.add_subparsers(dest="plugins_command", required=True, metavar="COMMAND")
-    listing = _command(commands, "list", list_plugins, "installed plugins; imports none of them")
+    listing = command(commands, "list", list_plugins, "installed plugins; imports none of them", FLAGS_READ)
     listing.add_argument("--long", action="store_true", help="read the manifests: summaries, and exactly which are enabled")
-    _command(commands, "info", info, "what one plugin declares").add_argument("name", metavar="NAME")
-    _command(commands, "graph", graph, "the order of the enabled plugins, with the reason for each edge")
-    checking = _command(commands, "check", check, "verify manifests, order, constructors and hooks; starts nothing")
+    command(commands, "info", info, "what one plugin declares", FLAGS_READ).add_argument("name", metavar="NAME")
+    command(commands, "graph", graph, "the order of the enabled plugins, with the reason for each edge", FLAGS_READ)
+    checking = command(commands, "check", check, "verify manifests, order, constructors and hooks; starts nothing", FLAGS_READ)
     checking.add_argument("name", metavar="NAME|PATH", nargs="?", help="one plugin or development file (default: the enabled ones)")
-    creating = _command(commands, "new", new, "write a new plugin with README and tests", reads_config=False)
+    creating = command(commands, "new", new, "write a new plugin with README and tests")
     creating.add_argument("name", metavar="NAME")
     creating.add_argument("--into", metavar="DIR", type=Path, default=Path(), help="the folder to write the folder NAME into")
-    asking = _command(commands, "why-parsed", why_parsed, "which plugins make the running gateway parse answers")
-    _flag(asking, "kernel.port")
-
-
-def _command(
-    commands: _SubParsersAction[ArgumentParser], name: str, run: Callable[[Namespace], int], help: str, reads_config: bool = True
-) -> ArgumentParser:
-    parser = commands.add_parser(name, help=help, description=help)
-    parser.add_argument("--json", action="store_true", help="machine-readable output")
-    for path in FLAGS_READ if reads_config else ():
-        _flag(parser, path)
-    parser.set_defaults(func=lambda args: _reporting(run, args))
-    return parser
-
-
-def _flag(parser: ArgumentParser, path: str) -> None:
-    parser.add_argument(*FLAGS[path], dest=path, metavar=path.rpartition(".")[2].upper(), help=HELP.get(path, f"sets {path}"))
-
-
-def _reporting(run: Callable[[Namespace], int], args: Namespace) -> int:
-    from routeiq_sdk import ConfigError, GraphError
-
-    try:
-        return run(args)
-    except (ConfigError, GraphError) as error:
-        _complain(error.problems)
-        return 1
-
-
-def _complain(problems: Any, word: str = "error") -> None:
-    for problem in problems:
-        print(f"{word}: {problem}", file=sys.stderr)
-
-
-def _print(args: Namespace, data: Any, text: Callable[[Any], str]) -> None:
-    print(json.dumps(data, indent=2, ensure_ascii=False) if args.json else text(data))
+    control.add_verb(commands, "why-parsed", control.why_parsed, "which plugins make the running gateway parse answers")
 
 
 def _settings(args: Namespace) -> tuple[Document, Settings]:
@@ -78,53 +48,62 @@ def _settings(args: Namespace) -> tuple[Document, Settings]:
     return document, kernel_settings(document)
 
 
-def _choose(args: Namespace, expression: Any = None) -> tuple[Document, Chosen]:
+def _choose(args: Namespace, name: str | None = None) -> tuple[Document, Chosen]:
+    """The configured plugins; for one plugin, it alone with the providers it needs, beside what `--plugins` names."""
     from ..config.kernel import configured_plugins
     from ..graph.choose import choose
 
     document, settings = _settings(args)
-    wanted = settings.plugins if expression is None else expression
-    return document, choose(wanted, settings.disable, settings.mode, configured=configured_plugins(document))
+    wanted, configured = settings.plugins, configured_plugins(document)
+    if name is not None:
+        wanted, configured = (f"+{name}",), document.flags.get("kernel.plugins", "none")
+    return document, choose(wanted, settings.disable, settings.mode, configured=configured)
 
 
 def list_plugins(args: Namespace) -> int:
-    from routeiq_sdk import ConfigError, GraphError
-
     from ..config.kernel import configured_plugins
+    from ..config.problems import collecting
     from ..graph import explain
-    from ..graph.discover import installed
+    from ..graph.discover import installed, manifest
 
     listing = installed()
+    found = listing.found
+    enabled: dict[str, str] = {}
+    summaries = dict.fromkeys(found, "") if args.long else {}
     problems: list[str] = []
-    enabled, summaries = {}, None
-    try:
+    for name in summaries:
+        with collecting(problems):
+            summaries[name] = manifest(found[name]).summary
+    with collecting(problems):
         if args.long:
-            summaries = _summaries(listing.found, problems)
-            _, chosen = _choose(args)
-            enabled = {name: "yes" if name in chosen.manifests else "no" for name in listing.found}
+            chosen = _choose(args)[1].manifests
+            enabled = {name: "yes" if name in chosen else "no" for name in found}
         else:
             document, settings = _settings(args)
-            enabled = explain.stated(settings.plugins, settings.disable, listing.found, configured_plugins(document))
-    except (ConfigError, GraphError) as error:
-        problems += error.problems
-    _print(args, explain.rows(listing.found, enabled, summaries), explain.text_table)
-    _complain(listing.notes, "note")
-    _complain(dict.fromkeys(problems))
-    return 1 if problems else 0
+            enabled = explain.stated(settings.plugins, settings.disable, found, configured_plugins(document))
+    rows = [
+        {"name": name, "version": each.version, "distribution": each.dist, "standard": each.standard}
+        | {"enabled": enabled.get(name, "unknown")}
+        | ({"summary": summaries[name]} if args.long else {})
+        for name, each in found.items()
+    ]
+    say(args, rows, _table)
+    complain(listing.notes, "note")
+    return complain(problems)
 
 
-def _summaries(found: Mapping[str, Any], problems: list[str]) -> dict[str, str]:
-    from routeiq_sdk import GraphError
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return "No plugins are installed. pip install routeiq brings the standard set."
+    table = columns([list(rows[0]), *([_word(value) for value in row.values()] for row in rows)])
+    legend = [LEGEND[word] for word in LEGEND if any(row["enabled"] == word for row in rows)]
+    return "\n".join([table, *(["", *legend, "kernel plugins list --long reads the manifests and says yes or no"] if legend else [])])
 
-    from ..graph.discover import manifest
 
-    summaries = {}
-    for name, each in found.items():
-        try:
-            summaries[name] = manifest(each).summary
-        except GraphError as error:
-            problems += error.problems
-    return summaries
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def info(args: Namespace) -> int:
@@ -134,42 +113,60 @@ def info(args: Namespace) -> int:
 
     found, manifest = pick(args.name)
     factory, config = load(manifest)
-    _print(args, explain.info(found, manifest, config, hooks(factory)), explain.info_text)
+    say(args, explain.info(found, manifest, config, hooks(factory)), _info_text)
     return 0
+
+
+def _info_text(data: Mapping[str, Any]) -> str:
+    said = {name: value for name, value in data.items() if name != "settings" and value not in ("", [], None)}
+    lines = [f"{name.replace('_', ' ') + ':':16} {_word(value)}" for name, value in said.items()]
+    for name, setting in data["settings"].items():
+        more = "; ".join(f"{key}: {value}" if key != "help" else value for key, value in setting.items() if key not in ("type", "default"))
+        lines.append(f"  plugins.{data['name']}.{name}: {setting['type']} = {setting['default']}{f'  ({more})' if more else ''}")
+    return "\n".join(lines)
 
 
 def graph(args: Namespace) -> int:
-    from ..graph import explain
+    from attrs import asdict
 
-    data = explain.graph(_choose(args)[1])
-    _print(args, data, explain.graph_text)
-    _complain(data["notes"], "note")
+    _, chosen = _choose(args)
+    edges = [asdict(edge) for edge in chosen.order.edges]
+    data = {"order": list(chosen.order.names), "enabled": dict(chosen.reasons), "edges": edges, "notes": list(chosen.notes)}
+    say(args, data, _graph_text)
+    complain(chosen.notes, "note")
     return 0
+
+
+def _graph_text(data: Mapping[str, Any]) -> str:
+    """The order, each plugin with why it is enabled and why it comes after others."""
+    lines = [] if data["order"] else ["No plugin is enabled."]
+    for place, name in enumerate(data["order"], 1):
+        lines.append(f"{place:3} {name}  ({data['enabled'][name]})")
+        lines += [f"      after {edge['before']}: {edge['reason']}" for edge in data["edges"] if edge["after"] == name]
+    return "\n".join(lines)
 
 
 def check(args: Namespace) -> int:
     """Every plugin is checked even when another one fails."""
-    from routeiq_sdk import ConfigError, GraphError
+    from functools import partial
 
     from ..config.plugins import plugin_config
+    from ..config.problems import collecting
     from ..graph import verify
     from ..graph.choose import pick
 
     names = None if args.name is None else [pick(args.name)[0].name]
-    document, chosen = _choose(args, None if args.name is None else [args.name])
+    document, chosen = _choose(args, args.name)
     hooks: dict[str, list[str]] = {}
     problems: list[str] = []
     for name in names or chosen.order.names:
-        try:
-            attached = verify.check(chosen.manifests[name], lambda cls, name=name: plugin_config(document, name, cls))  # type: ignore[misc]
+        with collecting(problems):
+            attached = verify.check(chosen.manifests[name], partial(plugin_config, document, name))
             hooks[name] = [f"{each.hook}({', '.join(each.args)})" for each in attached]
-        except (ConfigError, GraphError) as error:
-            problems += error.problems
     data = {"ok": not problems, "order": list(chosen.order.names), "hooks": hooks, "problems": problems}
-    _print(args, data, lambda data: "\n".join(f"{name}: {', '.join(found) or 'no hooks'}" for name, found in data["hooks"].items()))
-    _complain(chosen.notes, "note")
-    _complain(problems)
-    return 1 if problems else 0
+    say(args, data, lambda data: "\n".join(f"{name}: {', '.join(found) or 'no hooks'}" for name, found in data["hooks"].items()))
+    complain(chosen.notes, "note")
+    return complain(problems)
 
 
 def new(args: Namespace) -> int:
@@ -186,26 +183,6 @@ def new(args: Namespace) -> int:
         written = render(args.name, target)
     except (ValueError, OSError) as error:
         raise GraphError(str(error)) from error
-    _print(args, [str(path) for path in written], "\n".join)
+    say(args, [str(path) for path in written], "\n".join)
     print(f'Next: pip install -e "{target}[test]", then kernel plugins check {args.name}', file=sys.stderr)
     return 0
-
-
-def why_parsed(args: Namespace) -> int:
-    from routeiq_sdk import GraphError
-
-    from ..process.control import ask, socket_path
-
-    document, settings = _settings(args)
-    answer = ask(socket_path(settings.state_dir, settings.port if "kernel.port" in document.flags else None), {"op": "why-parsed"}, 5.0)
-    if answer.get("ok") is False:
-        raise GraphError(*answer.get("errors", ["the gateway refused to answer"]))
-    _print(args, answer, _why_text)
-    return 0
-
-
-def _why_text(answer: Mapping[str, Any]) -> str:
-    words = {"stream": "streamed answers", "whole": "whole answers"}
-    forced = {kind: who for kind, who in answer.items() if isinstance(who, list) and who}
-    lines = [f"{words.get(kind, kind)} are parsed because of {', '.join(who)}" for kind, who in forced.items()]
-    return "\n".join(lines) or "No plugin makes answers be parsed: they leave as the provider's bytes where the formats are equal."

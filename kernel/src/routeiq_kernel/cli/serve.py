@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..config.flags import add_flags, flags_from
+from ..config.flags import FLAGS, flags_from
+from .command import command, complain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from socket import socket
-
-    from ..config.kernel import Settings
     from ..config.load import Document
-    from ..process.seat import Work
-
-EXIT_CONFIG = 78
+    from ..process.worker import Work
+    from ..runtime.shared import Shared
+    from ..web.app import Gateway
 
 
 def add_parser(subparsers: Any) -> None:
-    parser: ArgumentParser = subparsers.add_parser("serve", help="run the gateway", description="Run the gateway in the foreground.")
-    add_flags(parser)
-    parser.set_defaults(func=run)
+    command(subparsers, "serve", run, "run the gateway in the foreground", FLAGS, has_json=False)
 
 
 def run(args: Namespace, work: Work | None = None) -> int:
@@ -32,38 +27,51 @@ def run(args: Namespace, work: Work | None = None) -> int:
 
     from ..config.kernel import kernel_settings
     from ..config.load import load_here
-    from ..process.listen import CannotListen, listen
+    from ..process.listen import listen, url_of
+    from ..process.report import start_report
+    from ..process.worker import EXIT_CONFIG
     from ..process.worker import work as serve_gateway
+    from ..web.log import set_up
 
     load = partial(load_here, flags_from(args))
+    document = None
     try:
         document = load()
         settings = kernel_settings(document)
         listener = listen(settings)
     except ConfigError as error:
-        print(*(f"error: {problem}" for problem in error.problems), sep="\n", file=sys.stderr)
+        complain(_everything(error, document))
         return EXIT_CONFIG
-    except CannotListen as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return _supervise(load, document, settings, listener, work or serve_gateway)
-
-
-def _supervise(load: Callable[[], Document], document: Document, settings: Settings, listener: socket, work: Work) -> int:
-    from ..process.listen import url_of
-    from ..process.report import start_report
-    from ..web.log import set_up
-
     set_up(settings.log_level, settings.log_format)
+    work = work or partial(serve_gateway, make_app=make_gateway)
 
     def report(ready: dict[str, Any]) -> None:
         print(start_report(url_of(listener, settings), document, settings, ready), file=sys.stderr, flush=True)
 
     if sys.platform == "win32":  # no fork there: one worker, in this process
-        from ..process.seat import Seat
+        from ..process.worker import Seat
         from ..runtime.shared import Shared
 
         return work(Seat(0, document, settings, listener, Shared.create(1), report=report))
     from ..process.parent import Parent, supervise
 
     return supervise(Parent(load, document, settings, listener, report), work)
+
+
+def _everything(error: Any, document: Document | None) -> list[str]:
+    """What was raised, and what else `kernel config check` finds."""
+    from .config import examine
+
+    return list(dict.fromkeys((*error.problems, *(examine(document).problems if document else ()))))
+
+
+async def make_gateway(document: Document, shared: Shared) -> Gateway:
+    """Raises `ConfigError` with everything that is wrong, not only with what was found first."""
+    from routeiq_sdk import ConfigError, GraphError
+
+    from ..process.worker import make_gateway
+
+    try:
+        return await make_gateway(document, shared)
+    except (ConfigError, GraphError) as error:
+        raise ConfigError(*_everything(error, document)) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator, Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -40,9 +41,7 @@ def rows(document: Document, configs: Mapping[str, Any]) -> list[Row]:
 
 def _row(document: Document, config: Any, leaf: Leaf, section: str) -> Row:
     *parents, name = leaf.path.removeprefix(f"{section}.").split(".")
-    for parent in parents:
-        config = getattr(config, parent)
-    value, default = getattr(config, leaf.field.name), leaf.field.default
+    value, default = getattr(reduce(getattr, parents, config), leaf.field.name), leaf.field.default
     default = default.factory() if isinstance(default, Factory) and not default.takes_self else default  # type: ignore[arg-type]
     found = lookup(document, leaf.path, leaf.field, document.get(leaf.path.rpartition(".")[0]) or {})
     source = "default" if value == default else "derived"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterable
 
 FLAGS: dict[str, tuple[str, ...]] = {
     "config": ("--config", "-c"),
@@ -26,10 +27,10 @@ HELP = {
 }
 
 
-def add_flags(parser: ArgumentParser) -> None:
-    for path, options in FLAGS.items():
+def add_flags(parser: ArgumentParser, only: Iterable[str] = FLAGS) -> None:
+    for path in only:
         help = HELP.get(path, f"sets {path}")
-        parser.add_argument(*options, dest=path, metavar=path.rpartition(".")[2].upper(), help=help)
+        parser.add_argument(*FLAGS[path], dest=path, metavar=path.rpartition(".")[2].upper(), help=help)
 
 
 def flags_from(args: Namespace) -> dict[str, Any]:

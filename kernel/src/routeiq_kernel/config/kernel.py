@@ -26,9 +26,10 @@ LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 @frozen
 class Limits:
     max_body_bytes: Positive = setting(32 * 1024 * 1024, help="largest request body; more is a 413")
+    max_upload_bytes: Positive = setting(512 * 1024 * 1024, help="largest body that is streamed to a provider, such as a file")
     max_header_bytes: Positive = setting(32 * 1024, help="all request headers together; more is a 431")
     max_headers: Positive = setting(100, help="number of request headers")
-    body_timeout_s: Length = setting(60.0, help="a client must have sent its body by then")
+    body_timeout_s: Length = setting(60.0, help="a client must have sent its body by then, or the next piece of an upload")
     max_response_bytes: Positive = setting(64 * 1024 * 1024, help="largest whole answer that is kept in memory")
 
 

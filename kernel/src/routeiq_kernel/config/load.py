@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ REFERENCE = "os.environ/"
 SECTIONS = {"model_list": list} | dict.fromkeys(
     ("kernel", "plugins", "router_settings", "litellm_settings", "general_settings", "environment_variables"), dict
 )
+REFERENCED = re.compile(f'"{REFERENCE}([^"]*)"')
 OURS = re.compile(r"(ROUTEIQ|LITELLM|LLMROUTER|ADMIN|A2A|MCP|POLICY|CONFIG|OTEL|AUDIT|REDIS|DATABASE|HTTP_CLIENT)_")
 
 
@@ -61,16 +62,14 @@ class Document:
         """The flag, or the file with the line of the value or of what would contain it; else "default"."""
         if path in self.flags:
             return f"flag {FLAGS.get(path, (path,))[0]}"
-        line = self.lines.get(path)
-        while line is None and "." in path:
+        while path not in self.lines and "." in path:
             path = path.rpartition(".")[0]
-            line = self.lines.get(path)
-        return f"{self.path or 'configuration'}:{line}" if line else self.path or "default"
+        return f"{self.path or 'configuration'}:{self.lines[path]}" if path in self.lines else self.path or "default"
 
     @cached_property
     def hash(self) -> str:
         """Names this configuration: the file's values, the flags and the variables that it refers to or that are ours."""
-        named = set(references(self.data))
+        named = REFERENCED.findall(msgspec.json.encode(self.data).decode())
         variables = {name: value for name, value in self.environ.items() if name in named or OURS.match(name)}
         flags = {name: value for name, value in self.flags.items() if name != "config"}
         return hashlib.sha256(msgspec.json.encode([self.data, flags, variables], order="deterministic")).hexdigest()[:12]
@@ -81,16 +80,6 @@ class Document:
     @classmethod
     def from_json(cls, data: bytes) -> Document:
         return cls(**msgspec.json.decode(data))
-
-
-def references(value: Any) -> Iterator[str]:
-    """The names of all `os.environ/NAME` below a value."""
-    if isinstance(value, str):
-        if value.startswith(REFERENCE):
-            yield value.removeprefix(REFERENCE)
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from references(item)
 
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) -> Document:
@@ -135,11 +124,10 @@ def read(path: Path, name: str) -> tuple[dict[str, Any], dict[str, int]]:
 def _checked(value: Any, lines: Mapping[str, int], name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"{name}:{lines.get('', 1)}: expected sections such as `model_list:` at the top, got a {type(value).__name__}")
-    kinds = {list: "list", dict: "mapping"}
     problems = [
-        f"{section}: expected a {kinds[kind]}, got {type(value[section]).__name__} ({name}:{lines[section]})"
+        f"{section}: expected a {'list' if kind is list else 'mapping'}, got {type(value[section]).__name__} ({name}:{lines[section]})"
         for section, kind in SECTIONS.items()
-        if value.get(section) is not None and not isinstance(value[section], kind)
+        if not isinstance(value.get(section), kind | None)
     ]
     if problems:
         raise ConfigError(*problems)

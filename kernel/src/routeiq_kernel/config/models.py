@@ -14,8 +14,9 @@ from routeiq_sdk import ConfigError, Deployment, Secret
 
 from .known import known
 from .load import REFERENCE, Document
+from .problems import nearest
 from .secrets import is_secret
-from .strict import Reader, nearest
+from .strict import Reader
 
 Split = Callable[[str, Mapping[str, Any]], tuple[str, str]]
 Count = Annotated[int, Meta(ge=0)]
@@ -71,7 +72,11 @@ class Builder:
         raw = self.reader.mapping(entry.get("litellm_params", {"model": ""}), f"{path}.litellm_params")
         raw = {ALIASES.get(key, key): value for key, value in {**self.common, **raw}.items() if ALIASES.get(key) not in raw}
         self.require(("model",), raw, f"{path}.litellm_params")
-        values = {key: self.param(key, value, f"{path}.litellm_params.{key}") for key, value in raw.items() if value is not None}
+        values = {}
+        for key, value in raw.items():
+            if value is not None:  # numbers may be quoted, as LiteLLM allows
+                kind = FIELDS[key][1] if key in FIELDS else Any
+                values[key] = self.reader.convert(kind, value, f"{path}.litellm_params.{key}", text=key in FIELDS)
         body = self.reader.mapping(values.pop("extra_body", None), f"{path}.litellm_params.extra_body")
         if len(self.reader.problems) > before:
             return None
@@ -88,10 +93,6 @@ class Builder:
             if entry.get(name) is None:
                 other = next((key for key in entry if key not in ENTRY and nearest(key, [name])), None)
                 self.reader.problem(path, f"{name} is missing{f'; did you mean it by {other}?' if other else ''}")
-
-    def param(self, key: str, value: Any, path: str) -> Any:
-        """Numbers may be quoted, as LiteLLM allows."""
-        return self.reader.convert(FIELDS[key][1], value, path, text=True) if key in FIELDS else self.reader.convert(Any, value, path)
 
     def sorted(self, values: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
         own = {FIELDS[key][0]: value for key, value in values.items() if key in FIELDS}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from difflib import get_close_matches
 from typing import TypeVar
 
 from routeiq_sdk import ConfigError
 
 from .load import SECTIONS, Document
-from .strict import leaves, names, nearest, structure
+from .problems import nearest
+from .strict import leaves, names, structure
 
 T = TypeVar("T")
 
@@ -22,9 +22,9 @@ def plugin_config(document: Document, name: str, cls: type[T]) -> T:
 def check_sections(document: Document, installed: Collection[str]) -> None:
     """Raises `ConfigError` for sections of plugins that are not installed and for misspelt sections of ours."""
     problems = [
-        f"{name}: unknown section; did you mean {close[0]}? ({document.where(name)})"
+        f"{name}: unknown section{close} ({document.where(name)})"
         for name in document.data
-        if name not in SECTIONS and (close := get_close_matches(name, ("kernel", "plugins"), 1, 0.8))
+        if name not in SECTIONS and (close := nearest(name, ("kernel", "plugins"), cutoff=0.8))
     ]
     problems += [
         f"plugins.{name}: no such plugin is installed{nearest(name, installed)} ({document.where(f'plugins.{name}')})"

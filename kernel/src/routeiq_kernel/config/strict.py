@@ -7,9 +7,9 @@ LiteLLM's own sections, is read by the field's type (`"4001"` for an int, `a,b` 
 from __future__ import annotations
 
 import types
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
-from enum import Enum
+from enum import EnumType
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -19,9 +19,11 @@ from attrs import NOTHING, frozen
 from routeiq_sdk import ConfigError, Secret
 
 from .load import REFERENCE, Document
+from .problems import nearest
 from .secrets import is_secret
 
 T = TypeVar("T")
+EMPTY = Document()
 BOOLS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 LISTS: dict[Any, Any] = {tuple: tuple, list: list, set: set, frozenset: frozenset, Set: frozenset, Sequence: tuple, Collection: tuple}
 
@@ -90,13 +92,6 @@ def names(field: Any, what: str) -> list[str]:
     return (field.metadata.get(what) or "").split()
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(word, list(known), 1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
 class Reader:
     """Builds values and collects problems; `NOTHING` stands for what could not be built."""
 
@@ -109,9 +104,11 @@ class Reader:
         return NOTHING
 
     def mapping(self, value: Any, path: str) -> dict[str, Any]:
-        if value is not None and not isinstance(value, dict):
+        if isinstance(value, dict):
+            return value
+        if value is not None:
             self.problem(path, f"expected a mapping, got {type(value).__name__}")
-        return value if isinstance(value, dict) else {}
+        return {}
 
     def build(self, cls: type, value: Any, path: str, layers: bool = True) -> Any:
         """`layers`: flags and variables may set the fields; not so inside lists."""
@@ -136,11 +133,7 @@ class Reader:
         return NOTHING
 
     def field(self, field: Any, kind: Any, section: Mapping[str, Any], path: str, layers: bool) -> Any:
-        name = path.rpartition(".")[2]
-        if layers:
-            found = lookup(self.document, path, field, section)
-        else:
-            found = Found(section[name], path) if name in section else None
+        found = lookup(self.document if layers else EMPTY, path, field, section)
         if attrs.has(kind) and (found is None or not found.text):
             return self.build(kind, found.value if found else None, path, layers)
         if found is not None:
@@ -155,7 +148,7 @@ class Reader:
             name = value.removeprefix(REFERENCE)
             value, text, hide, where = self.document.environ.get(name), True, True, f"environment {name}, {self.document.where(path)}"
             if not value:
-                return self.problem(path, f"the environment variable {name} is not set", self.document.where(path))
+                return self.problem(path, f"the environment variable {name} is not set")
         kind, bare = _without_none(kind, value)
         if text and isinstance(value, str):
             value, text = _from_text(bare, value)
@@ -163,7 +156,7 @@ class Reader:
         item = _item_type(bare, value)
         if item is not None and isinstance(value, list):
             built = [self.convert(item, each, f"{path}.{index}", text=text, where=where, hide=hide) for index, each in enumerate(value)]
-            return NOTHING if NOTHING in built else LISTS.get(get_origin(bare) or list, tuple)(built)
+            return NOTHING if NOTHING in built else LISTS[get_origin(bare) or list](built)
         if item is not None:
             entries = {key: self.convert(item, each, f"{path}.{key}", where=where, hide=hide) for key, each in value.items()}
             return NOTHING if NOTHING in entries.values() else entries
@@ -178,15 +171,11 @@ class Reader:
 def _item_type(kind: Any, value: Any) -> Any:
     """What each item of a list or value of a mapping must be; None where msgspec looks at the whole."""
     origin, args = get_origin(kind), get_args(kind)
-    if isinstance(value, list):
-        if kind in (Any, list):
-            return Any
-        return args[0] if origin in LISTS and (origin is not tuple or args[1:] == (...,)) else None
-    if isinstance(value, dict):
-        if kind in (Any, dict):
-            return Any
-        return args[1] if origin in (dict, Mapping) and args[0] is str else None
-    return None
+    if isinstance(value, list) and origin in LISTS:
+        return args[0] if origin is not tuple or args[1:] == (...,) else None
+    if isinstance(value, dict) and origin in (dict, Mapping):
+        return args[1] if args[0] is str else None
+    return Any if isinstance(value, list | dict) and kind in (Any, type(value)) else None
 
 
 def _without_none(kind: Any, value: Any) -> tuple[Any, Any]:
@@ -220,16 +209,15 @@ def _from_text(kind: Any, text: str) -> tuple[Any, bool]:
 
 
 def _custom(kind: Any, value: Any) -> Any:
-    if kind in (Secret, Path):
-        if not isinstance(value, str):
-            raise TypeError("Expected `str`")
+    if kind in (Secret, Path) and isinstance(value, str):
         return kind(value)
-    raise TypeError(f"Expected `{getattr(kind, '__name__', kind)}`")
+    raise TypeError(f"Expected `{'str' if kind in (Secret, Path) else getattr(kind, '__name__', kind)}`")
 
 
 def _expectation(kind: Any, value: Any, message: str, hide: bool) -> str:
     """msgspec's message in the words of YAML, with the value unless it is a secret."""
-    options = [str(option) for option in _options(kind)]
+    values = get_args(kind) if get_origin(kind) is Literal else kind if isinstance(kind, EnumType) else ()
+    options = [str(getattr(option, "value", option)) for option in values]
     wanted, _, got = message.partition(" - at ")[0].replace("`", "").partition(", got ")
     wanted = f"one of {', '.join(options)}" if options else wanted.removeprefix("Expected ")
     words = {"array": "list", "object": "mapping", "NoneType": "null", "dict": "mapping"}
@@ -238,9 +226,3 @@ def _expectation(kind: Any, value: Any, message: str, hide: bool) -> str:
     hint = " (write true or false)" if kind is bool and shown else ""
     close = nearest(value, options) if isinstance(value, str) and not hide else ""
     return f"expected {wanted}, got {words.get(got, got)}{shown}{hint}{close}"
-
-
-def _options(kind: Any) -> Iterable[Any]:
-    if get_origin(kind) is Literal:
-        return get_args(kind)
-    return [item.value for item in kind] if isinstance(kind, type) and issubclass(kind, Enum) else ()

@@ -7,7 +7,6 @@ unknown tags out, and bounds what aliases may expand to. Messages quote keys but
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from routeiq_sdk import ConfigError
@@ -21,34 +20,8 @@ MAX_NODES = 200_000
 TAG = "tag:yaml.org,2002:"
 
 
-def _text(text: str) -> str:
-    text.encode()  # "\\ud800" is no character
-    return text
-
-
-def _integer(text: str) -> int:
-    """`0o10` and `0x1f` have a base, `010` is ten. At most 64 bits."""
-    text = text.replace("_", "")
-    value = int(text, 0 if text.lstrip("+-")[1:2] in ("o", "x", "b") else 10)
-    if not -(2**63) <= value < 2**64:
-        raise ValueError(text)
-    return value
-
-
-def _float(text: str) -> float:
-    value = float(text.replace("_", "").replace(".inf", "inf").replace(".nan", "nan"))
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
-
-
-BOOLS = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}  # the last four under %YAML 1.1 only
-SCALARS: dict[str, Callable[[str], Any]] = dict.fromkeys(("str", "timestamp", "value"), _text) | {
-    "null": lambda text: None,
-    "bool": lambda text: BOOLS[text.lower()],
-    "int": _integer,
-    "float": _float,
-}
+TEXTS = ("str", "timestamp", "value")
+OTHERS = ("null", "bool", "int", "float")
 
 
 def parse(text: str, name: str) -> tuple[Any, dict[str, int]]:
@@ -65,7 +38,7 @@ def parse(text: str, name: str) -> tuple[Any, dict[str, int]]:
         raise ConfigError(_syntax_problem(error, name)) from None
     except YAMLError as error:
         raise ConfigError(f"{name}: not YAML: {type(error).__name__}") from None
-    builder = Builder(name)
+    builder = Builder(name, yaml.constructor)
     value = None if node is None else builder.build(node, "", 1)
     if builder.problems:
         raise ConfigError(*builder.problems)
@@ -81,8 +54,8 @@ def _syntax_problem(error: MarkedYAMLError, name: str) -> str:
 
 
 class Builder:
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, constructor: Any) -> None:
+        self.name, self.constructor = name, constructor
         self.problems: list[str] = []
         self.lines: dict[str, int] = {}
         self.nodes = 0
@@ -108,12 +81,18 @@ class Builder:
 
     def scalar(self, node: ScalarNode, line: int) -> Any:
         kind = str(node.tag).removeprefix(TAG)
-        if kind not in SCALARS:
+        if kind not in TEXTS + OTHERS:
             return self.problem(line, f"the tag {node.tag} is not supported")
         try:
-            return SCALARS[kind](node.value)
-        except (ValueError, KeyError):
-            return self.problem(line, f"not a valid {kind}")
+            value = node.value if kind in TEXTS else getattr(self.constructor, f"construct_yaml_{kind}")(node)
+            node.value.encode()  # "\ud800" is no character
+        except (ValueError, LookupError):
+            value = math.nan
+        if isinstance(value, float):
+            good = math.isfinite(value)
+        else:
+            good = not isinstance(value, int) or -(2**63) <= value < 2**64
+        return value if good else self.problem(line, f"not a valid {kind}")
 
     def mapping(self, node: MappingNode, path: str, depth: int) -> dict[str, Any]:
         merged: dict[str, Any] = {}

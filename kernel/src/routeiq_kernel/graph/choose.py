@@ -10,7 +10,7 @@ from routeiq_sdk import GraphError, Manifest
 
 from .discover import Found, Installed, development, installed, manifest
 from .order import Order, order
-from .select import DEFAULT, Expression, Selection, is_path, nearest, select
+from .select import DEFAULT, Expression, is_path, nearest, select
 
 
 @frozen
@@ -35,9 +35,9 @@ def choose(
     """Raises `GraphError` with all problems of the step that fails."""
     listing = installed() if listing is None else listing
     read = cache(lambda name: manifest(listing.found[name]))
-    chosen: Selection = select(expression, disabled, listing.found, read, mode, configured=configured)
+    chosen = select(expression, disabled, listing.found, read, mode, configured=configured)
     ordered = order(chosen.manifests.values(), known=chosen.others, disabled=chosen.disabled)
-    return Chosen(ordered, chosen.manifests, {**listing.found, **chosen.development}, chosen.reasons, chosen.notes)
+    return Chosen(ordered, chosen.manifests, chosen.found, chosen.reasons, chosen.notes)
 
 
 def pick(name: str) -> tuple[Found, Manifest]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -57,39 +57,29 @@ class blame:
 
 def installed(path: Sequence[str] | None = None) -> Installed:
     """Every plugin on `path` (default `sys.path`). Raises `GraphError` naming all pairs of distributions that claim one name."""
-    dists = _plugin_distributions(metadata.distributions() if path is None else metadata.distributions(path=list(path)))
-    wanted = _standard(path)
+    path = list(sys.path if path is None else path)
+    dists: dict[str, metadata.Distribution] = {}
+    for dist in metadata.distributions(path=path):
+        if GROUP in (dist.read_text("entry_points.txt") or ""):  # parsing only what mentions the group keeps listing cheap
+            dists.setdefault(normalised(dist.name), dist)  # the first one of a name wins, as for imports
+    standard = next(iter(metadata.distributions(name=STANDARD_SET, path=path)), None)
+    wanted = _dependencies(standard) if standard else ()
     plugins: dict[str, Found] = {}
     problems = []
     for key, dist in sorted(dists.items()):
         for entry in dist.entry_points.select(group=GROUP):
-            found = Found(entry.name, dist.name, dist.version, entry.value, key in (wanted or ()))
+            found = Found(entry.name, dist.name, dist.version, entry.value, key in wanted)
             first = plugins.setdefault(entry.name, found)
             if first.dist != found.dist:
-                problems.append(
-                    f"plugin {entry.name}: both {first.dist} {first.version} and {found.dist} {found.version} provide it. "
-                    f"Uninstall one: pip uninstall {found.dist}"
-                )
+                both = f"both {first.dist} {first.version} and {found.dist} {found.version} provide it"
+                problems.append(f"plugin {entry.name}: {both}. Uninstall one: pip uninstall {found.dist}")
     if problems:
         raise GraphError(*problems)
-    return Installed(dict(sorted(plugins.items())), () if wanted is not None else (NOTHING_STANDARD,))
+    return Installed(dict(sorted(plugins.items())), () if standard else (NOTHING_STANDARD,))
 
 
-def _plugin_distributions(every: Iterable[metadata.Distribution]) -> dict[str, metadata.Distribution]:
-    """The first one of a name wins, as for imports. Parsing only what mentions the group keeps listing cheap."""
-    dists: dict[str, metadata.Distribution] = {}
-    for dist in every:
-        if GROUP in (dist.read_text("entry_points.txt") or ""):
-            dists.setdefault(normalised(dist.name), dist)
-    return dists
-
-
-def _standard(path: Sequence[str] | None) -> set[str] | None:
-    """Normalised names of the distributions that `routeiq` depends on, extras left out; None if it is not installed."""
-    context: dict[str, Any] = {"name": STANDARD_SET} | ({} if path is None else {"path": list(path)})
-    dist = next(iter(metadata.distributions(**context)), None)
-    if dist is None:
-        return None
+def _dependencies(dist: metadata.Distribution) -> set[str]:
+    """Normalised names of the distributions that one depends on, extras left out."""
     split = (text.partition(";") for text in dist.requires or ())
     return {normalised(re.split(r"[^\w.-]", name.strip(), maxsplit=1)[0]) for name, _, marker in split if "extra" not in marker}
 
@@ -99,18 +89,22 @@ def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def resolve(reference: str, what: str, way_out: str) -> Any:
+    """The object that `module:attribute` names. Raises `GraphError` for whatever happens meanwhile."""
+    module, _, attribute = reference.partition(":")
+    with blame(f"{what} {reference} failed", way_out):
+        return getattr(import_module(module), attribute)
+
+
 def manifest(found: Found) -> Manifest:
     """Import the manifest's module, which by convention imports the SDK only. Raises `GraphError` naming the plugin."""
-    module, _, attribute = found.value.partition(":")
     way_out = f"Repair or uninstall {found.path or found.dist}, or leave it out with ROUTEIQ_DISABLE={found.name}"
-    with blame(f"{found}: importing its manifest {found.value} failed", way_out):
-        value = getattr(import_module(module), attribute)
+    value = resolve(found.value, f"{found}: importing its manifest", way_out)
     if not isinstance(value, Manifest):
         raise GraphError(f"{found}: {found.value} is {type(value).__name__}, not a routeiq_sdk.Manifest. {way_out}")
     if value.name != found.name:
         raise GraphError(f"{found}: its manifest says name={value.name!r}. Entry point and manifest must have one name")
-    problem = api_problem(value, f"{found}")
-    if problem:
+    if problem := api_problem(value, str(found)):
         raise GraphError(problem)
     return value
 
@@ -146,18 +140,15 @@ def development(path: str) -> tuple[Found, Manifest]:
 
 
 def _load(name: str, file: Path) -> ModuleType:
-    known = sys.modules.get(name)
-    if known is not None and getattr(known, "__file__", None) == str(file):
-        return known
-    taken = known or (name.isidentifier() and importlib.util.find_spec(name))
-    if (taken and getattr(taken, "origin", None) != str(file)) or not name.isidentifier():
-        raise GraphError(f"{file}: the module name {name!r} is {'taken' if taken else 'no identifier'}. Rename it")
-    folder = [str(file.parent)] if file.name == "__init__.py" else None
-    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=folder)
+    spec = importlib.util.find_spec(name) if name.isidentifier() else None
+    if spec is not None and spec.origin == str(file):
+        return import_module(name)
+    if spec is not None or not name.isidentifier():
+        raise GraphError(f"{file}: the module name {name!r} is {'taken' if spec else 'no identifier'}. Rename it")
+    spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise GraphError(f"{file}: not Python. Name a .py file or a package folder")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # so that the factory's "module:Class" finds it
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # so that the factory's "module:Class" finds it
     try:
         spec.loader.exec_module(module)
     except BaseException:

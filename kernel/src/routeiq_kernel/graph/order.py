@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 from heapq import heappop, heappush
 from itertools import pairwise
@@ -31,9 +31,7 @@ class Order:
     edges: tuple[Edge, ...]
 
 
-def order(
-    manifests: Iterable[Manifest], *, known: Iterable[Manifest] = (), disabled: Collection[str] = (), builtin: Collection[Key] = BUILTIN
-) -> Order:
+def order(manifests: Iterable[Manifest], *, known: Iterable[Manifest] = (), disabled: Collection[str] = ()) -> Order:
     """Providers first, then `after` and `before`, ties by name: the same set gives the same order however it is listed.
     `known` are installed plugins that are not enabled, and `disabled` those that ROUTEIQ_DISABLE names; they only serve to
     say who could provide a missing service."""
@@ -43,8 +41,8 @@ def order(
     problems = [
         *(f"plugin {name}: enabled twice" for name, following in pairwise(names) if name == following),
         *filter(None, (api_problem(manifest, f"plugin {manifest.name}") for manifest in enabled)),
-        *_provided_twice(enabled, builtin),
-        *_missing_services(enabled, list(known), disabled, builtin),
+        *_provided_twice(enabled),
+        *_missing_services(enabled, _providers(known), disabled),
         *_conflicts(enabled),
         *_cycles(names, edges),
     ]
@@ -53,9 +51,9 @@ def order(
     return Order(tuple(_sorted(names, edges)), edges)
 
 
-def missing(enabled: Sequence[Manifest], builtin: Collection[Key] = BUILTIN) -> dict[Key, str]:
+def missing(enabled: Sequence[Manifest]) -> dict[Key, str]:
     """Required keys that nobody provides, each with the first plugin that requires it."""
-    provided = {key for manifest in enabled for key in manifest.provides} | set(builtin)
+    provided = {*BUILTIN, *_providers(enabled)}
     wanted: dict[Key, str] = {}
     for manifest in enabled:
         for key in manifest.requires:
@@ -64,23 +62,35 @@ def missing(enabled: Sequence[Manifest], builtin: Collection[Key] = BUILTIN) -> 
     return dict(sorted(wanted.items(), key=lambda pair: repr(pair[0])))
 
 
+def _providers(manifests: Iterable[Manifest]) -> dict[Key, list[str]]:
+    providers: dict[Key, list[str]] = {}
+    for manifest in manifests:
+        for key in manifest.provides:
+            providers.setdefault(key, []).append(manifest.name)
+    return providers
+
+
 def _edges(enabled: Sequence[Manifest]) -> Iterator[Edge]:
     names = {manifest.name for manifest in enabled}
-    providers = {key: manifest.name for manifest in enabled for key in manifest.provides}
+    providers = _providers(enabled)
     for manifest in enabled:
         own = manifest.name
+        others = names - {own}
         for key in (*manifest.requires, *manifest.optional):
-            if providers.get(key, own) != own:
-                yield Edge(providers[key], own, f"{providers[key]} provides {key} to {own}")
-        for other in names.intersection(manifest.after) - {own}:
+            for other in others.intersection(providers.get(key, ())):
+                yield Edge(other, own, f"{other} provides {key} to {own}")
+        for other in others.intersection(manifest.after):
             yield Edge(other, own, f"{own} says after {other}")
-        for other in names.intersection(manifest.before) - {own}:
+        for other in others.intersection(manifest.before):
             yield Edge(own, other, f"{own} says before {other}")
 
 
-def _sorted(names: Sequence[str], edges: Sequence[Edge]) -> Iterator[str]:
-    """The smallest name among those that are ready goes next, so an unrelated plugin does not reorder the others."""
-    sorter = _sorter(names, edges)
+def _sorted(names: Iterable[str], edges: Iterable[Edge]) -> Iterator[str]:
+    """The smallest name among those that are ready goes next, so an unrelated plugin does not reorder the others.
+    Raises `CycleError`."""
+    sorter: TopologicalSorter[str] = TopologicalSorter(dict.fromkeys(names, ()))
+    for edge in edges:
+        sorter.add(edge.after, edge.before)
     sorter.prepare()
     ready: list[str] = []
     while sorter.is_active():
@@ -91,32 +101,19 @@ def _sorted(names: Sequence[str], edges: Sequence[Edge]) -> Iterator[str]:
         yield name
 
 
-def _sorter(names: Iterable[str], edges: Iterable[Edge]) -> TopologicalSorter[str]:
-    sorter: TopologicalSorter[str] = TopologicalSorter(dict.fromkeys(names, ()))
-    for edge in edges:
-        sorter.add(edge.after, edge.before)
-    return sorter
-
-
-def _provided_twice(enabled: Sequence[Manifest], builtin: Collection[Key]) -> Iterator[str]:
-    providers: dict[Key, list[str]] = {key: ["the kernel"] for key in builtin}
-    for manifest in enabled:
-        for key in manifest.provides:
-            providers.setdefault(key, []).append(manifest.name)
-    for key, names in providers.items():
+def _provided_twice(enabled: Sequence[Manifest]) -> Iterator[str]:
+    for key, able in _providers(enabled).items():
+        names = ["the kernel", *able] if key in BUILTIN else able
         if len(names) > 1:
             yield f"service {key}: {' and '.join(names)} provide it, but a service has one provider. Disable {' or '.join(names[1:])}"
 
 
-def _missing_services(
-    enabled: Sequence[Manifest], known: Sequence[Manifest], disabled: Collection[str], builtin: Collection[Key]
-) -> Iterator[str]:
-    names = {manifest.name for manifest in enabled}
-    others = {key: manifest.name for manifest in enabled for key in manifest.provides} | dict.fromkeys(builtin, "the kernel")
-    for key in missing(enabled, builtin):
+def _missing_services(enabled: Sequence[Manifest], elsewhere: dict[Key, list[str]], disabled: Collection[str]) -> Iterator[str]:
+    here = {key: ["the kernel"] for key in BUILTIN} | _providers(enabled)
+    for key in missing(enabled):
         users = ", ".join(manifest.name for manifest in enabled if key in manifest.requires)
-        mismatch = next((f"{who} provides {other}" for other, who in others.items() if other.name == key.name), None)
-        able = sorted(manifest.name for manifest in known if key in manifest.provides and manifest.name not in names)
+        mismatch = next((f"{who} provides {other}" for other, (who, *_) in here.items() if other.name == key.name), None)
+        able = sorted(elsewhere.get(key, ()))
         if mismatch:
             yield f"service {key}, required by {users}: {mismatch}, another major version. Upgrade the older of the two"
         elif able:
@@ -133,13 +130,13 @@ def _conflicts(enabled: Sequence[Manifest]) -> Iterator[str]:
         yield f"{one} and {two} cannot run together, says {who}. Disable one of them"
 
 
-def _cycles(names: Sequence[str], edges: Sequence[Edge]) -> Iterator[str]:
+def _cycles(names: Iterable[str], edges: Sequence[Edge]) -> Iterator[str]:
     """Each cycle on its own: one that is found is taken out before the next is looked for."""
     left = set(names)
-    reasons: Mapping[tuple[str, str], str] = {(edge.before, edge.after): edge.reason for edge in reversed(edges)}
+    reasons = {(edge.before, edge.after): edge.reason for edge in reversed(edges)}
     while True:
         try:
-            _sorter(sorted(left), [edge for edge in edges if {edge.before, edge.after} <= left]).prepare()
+            list(_sorted(sorted(left), [edge for edge in edges if {edge.before, edge.after} <= left]))
             return
         except CycleError as error:
             cycle = error.args[1][:-1]

@@ -10,38 +10,26 @@ path/to/file.py   one development file or package folder (not in production mode
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
+from attrs import define, field
 from routeiq_sdk import GraphError
 
-from .order import BUILTIN, missing
+from ..config import problems
+from ..config.problems import collecting
+from .discover import development
+from .order import missing
 
 if TYPE_CHECKING:
-    from routeiq_sdk import Manifest
+    from routeiq_sdk import Manifest, ServiceKey
 
     from .discover import Found
 
 Expression = str | Sequence[str]
 DEFAULT = "@default"
-GROUPS = {"@default": "standard, enabled by default", "@standard": "standard", "all": "everything installed"}
-
-
-@frozen
-class Selection:
-    """`enabled` is sorted by name; `reasons` says why each is in it. `manifests` are those of the enabled plugins,
-    `others` further ones that were read on the way; `development` holds the development files among the enabled."""
-
-    enabled: tuple[str, ...]
-    reasons: Mapping[str, str]
-    notes: tuple[str, ...] = ()
-    manifests: Mapping[str, Manifest] = field(factory=dict)
-    development: Mapping[str, Found] = field(factory=dict)
-    others: tuple[Manifest, ...] = ()
-    disabled: tuple[str, ...] = ()
+GROUPS = {"@default": "standard, enabled by default", "@standard": "standard", "all": "everything installed", "none": "nothing"}
 
 
 def select(
@@ -53,25 +41,19 @@ def select(
     *,
     configured: Expression = DEFAULT,
 ) -> Selection:
-    """`manifests` imports an installed plugin's manifest by name; it is asked for enabled and standard plugins only.
-    `configured` is what `+x,-y` edits. Raises `GraphError` with all problems."""
-    chooser = _Chooser(dict(found), manifests, mode, set(split(disabled)))
-    chooser.apply(expression, configured)
-    chooser.disable(split(disabled))
-    chooser.read_manifests()
-    chooser.add_providers()
-    if chooser.problems:
-        raise GraphError(*chooser.problems)
-    enabled = tuple(sorted(chooser.reasons))
-    return Selection(
-        enabled,
-        {name: chooser.reasons[name] for name in enabled},
-        tuple(chooser.notes),
-        {name: chooser.known[name] for name in enabled},
-        {name: chooser.found[name] for name in enabled if chooser.found[name].path},
-        tuple(chooser.others()),
-        tuple(split(disabled)),
-    )
+    """`manifests` imports an installed plugin's manifest by name; it is asked for enabled and standard plugins only, unless a
+    service is missing. `configured` is what `+x,-y` edits. Raises `GraphError` with all problems."""
+    chosen = Selection(dict(found), manifests, mode, tuple(split(disabled)))
+    chosen.apply(expression, configured)
+    chosen.disable()
+    for name in chosen.reasons:
+        chosen.manifest(name)
+    chosen.add_providers()
+    if chosen.problems:
+        raise GraphError(*chosen.problems)
+    chosen.reasons = dict(sorted(chosen.reasons.items()))
+    chosen.ask_for_missing()
+    return chosen
 
 
 def split(expression: Expression) -> list[str]:
@@ -85,21 +67,35 @@ def is_path(item: str) -> bool:
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """`  (did you mean x?)`, or "" when no name is near."""
-    close = get_close_matches(name, list(names), 1)
-    return f" (did you mean {close[0]}?)" if close else ""
+    return problems.nearest(name, names, " (did you mean {}?)")
 
 
-class _Chooser:
-    """One selection in the making."""
+@define
+class Selection:
+    """`found` holds the development files too; `reasons` says why each enabled plugin is; `known` are the manifests read so far."""
 
-    def __init__(self, found: dict[str, Found], manifests: Callable[[str], Manifest], mode: str, disabled: Collection[str]) -> None:
-        self.found, self.manifests, self.mode, self.disabled = found, manifests, mode, disabled
-        self.reasons: dict[str, str] = {}
-        self.removed: set[str] = set()
-        self.known: dict[str, Manifest] = {}
-        self.notes: list[str] = []
-        self.problems: list[str] = []
+    found: dict[str, Found]
+    read: Callable[[str], Manifest]
+    mode: str
+    disabled: tuple[str, ...]
+    reasons: dict[str, str] = field(factory=dict)
+    known: dict[str, Manifest] = field(factory=dict)
+    notes: tuple[str, ...] = ()
+    removed: set[str] = field(factory=set)
+    problems: list[str] = field(factory=list)
+
+    @property
+    def enabled(self) -> tuple[str, ...]:
+        return tuple(self.reasons)
+
+    @property
+    def manifests(self) -> dict[str, Manifest]:
+        return {name: self.known[name] for name in self.reasons}
+
+    @property
+    def others(self) -> list[Manifest]:
+        """Manifests of plugins that are not enabled."""
+        return [manifest for name, manifest in self.known.items() if name not in self.reasons]
 
     def apply(self, expression: Expression, configured: Expression) -> None:
         items = split(expression)
@@ -111,110 +107,102 @@ class _Chooser:
             way_out = "either name exactly what to enable, or edit the configured set with + and - alone"
             self.problems.append(f"plugins: {names} beside {', '.join(edits)}: {way_out}")
         elif edits:
-            self.edit(edits, configured if configured != expression else DEFAULT)
+            self.apply(configured if configured != expression else DEFAULT, DEFAULT)
+            for item in edits:
+                self.edit(item)
         elif len(items) > 1 and {"none", "all"} & set(items):
             self.problems.append(f"plugins: {','.join(items)}: none and all stand alone")
         else:
             for item in items:
-                for name in self.names(item):
-                    self.reasons.setdefault(name, self.reason(item))
+                self.add(item, GROUPS.get(item) or (f"development file {item}" if is_path(item) else "named in the selection"))
 
-    def edit(self, edits: Sequence[str], configured: Expression) -> None:
-        self.apply(configured, DEFAULT)
-        for item in edits:
-            for name in self.names(item[1:]):
-                if item[0] == "+":
-                    self.reasons.setdefault(name, f"added with {item}")
-                else:
-                    self.reasons.pop(name, None)
-                    self.removed.add(name)
+    def add(self, item: str, reason: str) -> None:
+        for name in self.names(item):
+            self.reasons.setdefault(name, reason)
 
-    def reason(self, item: str) -> str:
-        return GROUPS.get(item) or (f"development file {item}" if is_path(item) else "named in the selection")
+    def edit(self, item: str) -> None:
+        if item[0] == "+":
+            self.add(item[1:], f"added with {item}")
+            return
+        for name in self.names(item[1:]):
+            self.reasons.pop(name, None)
+            self.removed.add(name)
 
     def names(self, item: str) -> list[str]:
         """The plugins that one item stands for."""
         if self.mode == "production" and (item == "all" or is_path(item)):
             self.problems.append(f"plugins: {item} is not allowed in production mode. Name installed plugins")
-            return []
-        if item in GROUPS or item == "none":
+        elif item in GROUPS:
             return self.group(item)
-        if is_path(item):
-            return self.development(item)
-        if item not in self.found:
+        elif is_path(item):
+            return self.load(item)
+        elif item in self.found:
+            return [item]
+        else:
             self.problems.append(f"plugins: {item or 'a name'} is not installed{nearest(item, self.found)}. See: kernel plugins list")
-            return []
-        return [item]
+        return []
 
     def group(self, item: str) -> list[str]:
-        if item == "none":
-            return []
-        if item == "all":
-            return list(self.found)
+        if item in ("none", "all"):
+            return list(self.found) if item == "all" else []
         standard = self.standard()
         if not standard:
-            self.notes.append(f"{item} is empty, because no plugin is standard: the distribution routeiq is not installed")
+            self.notes += (f"{item} is empty, because no plugin is standard: the distribution routeiq is not installed",)
         if item == "@standard":
             return standard
         return [name for name in standard if (manifest := self.manifest(name)) is not None and manifest.default_enabled]
 
-    def development(self, path: str) -> list[str]:
-        from .discover import development
-
-        try:
+    def load(self, path: str) -> list[str]:
+        """A development file."""
+        names = []
+        with collecting(self.problems):
             found, manifest = development(path)
-        except GraphError as error:
-            self.problems.extend(error.problems)
-            return []
-        if found.name in self.found and self.found[found.name].path != found.path:
-            self.notes.append(f"{found.name}: {path} takes the place of {self.found[found.name].dist}")
-        self.found[found.name], self.known[found.name] = found, manifest
-        return [found.name]
+            replaced = self.found.get(found.name)
+            if replaced is not None and replaced.path != found.path:
+                self.notes += (f"{found.name}: {path} takes the place of {replaced.dist}",)
+            self.found[found.name], self.known[found.name] = found, manifest
+            names.append(found.name)
+        return names
 
     def standard(self) -> list[str]:
         return [name for name, found in self.found.items() if found.standard and name not in self.disabled]
 
     def manifest(self, name: str) -> Manifest | None:
         if name not in self.known:
-            try:
-                self.known[name] = self.manifests(name)
-            except GraphError as error:
-                self.problems.extend(problem for problem in error.problems if problem not in self.problems)
-                return None
-        return self.known[name]
+            with collecting(self.problems):
+                self.known[name] = self.read(name)
+        return self.known.get(name)
 
-    def disable(self, names: Sequence[str]) -> None:
-        for name in names:
-            if name not in self.found:
-                self.notes.append(f"ROUTEIQ_DISABLE names {name}, which is not installed{nearest(name, self.found)}")
-            else:
+    def disable(self) -> None:
+        for name in self.disabled:
+            if name in self.found:
                 self.reasons.pop(name, None)
-                self.notes.append(f"{name} is off: ROUTEIQ_DISABLE names it")
+                self.notes += (f"{name} is off: ROUTEIQ_DISABLE names it",)
+            else:
+                self.notes += (f"ROUTEIQ_DISABLE names {name}, which is not installed{nearest(name, self.found)}",)
 
-    def read_manifests(self) -> None:
-        for name in self.reasons:
-            self.manifest(name)
+    def missing(self) -> dict[ServiceKey[Any], str]:
+        return missing([self.known[name] for name in sorted(self.reasons)])
 
     def add_providers(self) -> None:
         """Add the only standard provider of each missing service, and of what those need in turn. A service with several
         providers, or none, stays missing: `order` says so."""
-        while self.reasons and not self.problems:
-            enabled = [self.known[name] for name in sorted(self.reasons)]
+        added = True
+        while added and not self.problems:
             added = False
-            for key, user in missing(enabled, BUILTIN).items():
+            for key, user in self.missing().items():
                 able = [name for name in self.standard() if (manifest := self.manifest(name)) is not None and key in manifest.provides]
                 providers = [name for name in able if name not in self.removed]
                 if len(providers) == 1 and providers[0] not in self.reasons:
-                    self.reasons[providers[0]] = f"provides {key} to {user}"
-                    self.notes.append(f"{providers[0]} is enabled too: the only standard plugin that provides {key} to {user}")
                     added = True
-            if not added:
-                return
+                    self.reasons[providers[0]] = f"provides {key} to {user}"
+                    self.notes += (f"{providers[0]} is enabled too: the only standard plugin that provides {key} to {user}",)
 
-    def others(self) -> Iterator[Manifest]:
-        """Known manifests that are not enabled. Where a service is missing, disabled plugins are asked too: they may be the reason."""
-        if missing([self.known[name] for name in self.reasons], BUILTIN):
-            for name in self.found.keys() & self.disabled:
+    def ask_for_missing(self) -> None:
+        """Where a service is missing, further plugins are asked, disabled ones first, so that `order` can say which to enable."""
+        for name in (*self.disabled, *self.found):
+            if not self.missing().keys() - {key for manifest in self.others for key in manifest.provides}:
+                return
+            if name in self.found and name not in self.known:
                 with suppress(GraphError):
-                    self.known.setdefault(name, self.manifests(name))
-        yield from (manifest for name, manifest in self.known.items() if name not in self.reasons)
+                    self.known[name] = self.read(name)

@@ -7,9 +7,8 @@ implementations directly: pluggy's own call options would have no effect.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from importlib import import_module
 from typing import Any
 
 import attrs
@@ -17,11 +16,12 @@ import pluggy
 from attrs import frozen
 from routeiq_sdk import Capability, GraphError, Manifest
 from routeiq_sdk.hooks import PROJECT
-from routeiq_sdk.specs import HOOKS, Hook, Specs
+from routeiq_sdk.specs import HOOKS, Specs
 
-from .discover import blame
+from .discover import blame, resolve
 from .select import nearest
 
+MARK = f"{PROJECT}_impl"
 OPTIONS = ("wrapper", "hookwrapper", "tryfirst", "trylast", "optionalhook", "specname")
 STREAM_HOOKS = ("on_stream_event", "on_block", "on_response")
 """They see and may change answers, which takes Capability.STREAM."""
@@ -51,7 +51,7 @@ def verify(plugin: object, manifest: Manifest) -> list[Attached]:
 
 def hooks(factory: object) -> list[str]:
     """The hooks that a plugin class implements, without an instance."""
-    return [name for name in HOOKS if hasattr(inspect.getattr_static(factory, name, None), PROJECT + "_impl")]
+    return [name for name in HOOKS if hasattr(inspect.getattr_static(factory, name, None), MARK)]
 
 
 def load(manifest: Manifest) -> tuple[Any, type | None]:
@@ -78,36 +78,38 @@ def check(manifest: Manifest, configure: Callable[[type], object]) -> list[Attac
 
 
 def _resolve(manifest: Manifest, role: str, reference: str) -> Any:
-    module, _, attribute = reference.partition(":")
-    if not module or not attribute:
+    if not all(reference.partition(":")):
         raise GraphError(f'plugin {manifest.name}: {role}={reference!r}: expected "module:Class"')
-    what, way_out = f"plugin {manifest.name}: importing its {role} {reference} failed", f"Repair it or set ROUTEIQ_DISABLE={manifest.name}"
-    with blame(what, way_out):
-        return getattr(import_module(module), attribute)
+    what = f"plugin {manifest.name}: importing its {role}"
+    return resolve(reference, what, f"Repair it or set ROUTEIQ_DISABLE={manifest.name}")
 
 
 def _problems(plugin: object, manifest: Manifest) -> Iterator[str]:
     kind = type(plugin)
     if getattr(kind, "__eq__", object.__eq__) is not object.__eq__:
         yield f"class {kind.__name__}: it defines __eq__, but plugins are compared by identity. With attrs write eq=False"
-    members = {name: inspect.getattr_static(kind, name) for name in dir(kind) if not name.startswith("__")}
-    marked: dict[str, dict[str, Any]] = {}
-    for name, member in members.items():
+    hooks: dict[str, dict[str, Any]] = {}
+    for name in (name for name in dir(kind) if not name.startswith("__")):
+        member = inspect.getattr_static(kind, name)
+        function = getattr(member, "__func__", member)
+        options = getattr(member, MARK, None) or getattr(function, MARK, None)
         if isinstance(member, property | cached_property):
             yield f"attribute {name}: a property runs when the plugin is inspected. Make it a method"
-            continue
-        function = getattr(member, "__func__", member)
-        options = getattr(member, PROJECT + "_impl", None) or getattr(function, PROJECT + "_impl", None)
-        if options is not None:
-            marked[name] = options
+        elif options is not None:
+            hooks[name] = options
         elif name in HOOKS and inspect.isfunction(function):
             yield f"method {name}: it has the name of a hook but no @hookimpl, so it would never be called. Mark or rename it"
-    for name, options in marked.items():
-        yield from _hook_problems(plugin, name, options)
-    yield from _manifest_problems(manifest, marked)
+    for name, options in hooks.items():
+        yield from _hook_problems(name, options, getattr(plugin, name))
+    if manifest.provides and "provide_services" not in hooks:
+        keys = ", ".join(map(repr, manifest.provides))
+        yield f"manifest: it provides {keys}, but the plugin has no hook provide_services. Add it"
+    for name in STREAM_HOOKS:
+        if name in hooks and Capability.STREAM not in manifest.capabilities:
+            yield f"hook {name}: it takes Capability.STREAM. Add it to the manifest's capabilities"
 
 
-def _hook_problems(plugin: object, name: str, options: Mapping[str, Any]) -> Iterator[str]:
+def _hook_problems(name: str, options: Mapping[str, Any], method: Any) -> Iterator[str]:
     refused = [option for option in OPTIONS if options.get(option)]
     if refused:
         yield f"hook {name}: @hookimpl({refused[0]}=...) has no effect here. Order plugins with after and before in the manifest"
@@ -115,8 +117,12 @@ def _hook_problems(plugin: object, name: str, options: Mapping[str, Any]) -> Ite
     if spec is None:
         yield f"hook {name}: no such hook{nearest(name, HOOKS)}"
         return
-    method = getattr(plugin, name)
-    yield from _colour_problem(spec, method)
+    if inspect.isasyncgenfunction(method):
+        fix = "Put @asynccontextmanager under @hookimpl" if name == "lifespan" else "Return a value instead of yielding"
+        yield f"hook {name}: it is an async generator. {fix}"
+    elif spec.is_async != inspect.iscoroutinefunction(method):
+        words = ("be async", "async def") if spec.is_async else ("not be async", "def")
+        yield f"hook {name}: it must {words[0]}. Write {words[1]} {name}"
     for parameter in inspect.signature(method).parameters.values():
         if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
             yield f"hook {name}, argument {parameter}: only plain arguments are passed. Choose from {', '.join(spec.args)}"
@@ -125,22 +131,3 @@ def _hook_problems(plugin: object, name: str, options: Mapping[str, Any]) -> Ite
         elif parameter.name not in spec.args:
             hint = nearest(parameter.name, spec.args)
             yield f"hook {name}, argument {parameter.name}: the hook has no such argument{hint}. It has {', '.join(spec.args)}"
-
-
-def _colour_problem(spec: Hook, method: Any) -> Iterator[str]:
-    if inspect.isasyncgenfunction(method):
-        fix = "Put @asynccontextmanager under @hookimpl" if spec.name == "lifespan" else "Return a value instead of yielding"
-        yield f"hook {spec.name}: it is an async generator. {fix}"
-    elif spec.is_async and not inspect.iscoroutinefunction(method):
-        yield f"hook {spec.name}: it must be async. Write async def {spec.name}"
-    elif not spec.is_async and inspect.iscoroutinefunction(method):
-        yield f"hook {spec.name}: it must not be async. Write def {spec.name}"
-
-
-def _manifest_problems(manifest: Manifest, hooks: Collection[str]) -> Iterator[str]:
-    if manifest.provides and "provide_services" not in hooks:
-        keys = ", ".join(map(repr, manifest.provides))
-        yield f"manifest: it provides {keys}, but the plugin has no hook provide_services. Add it"
-    for name in STREAM_HOOKS:
-        if name in hooks and Capability.STREAM not in manifest.capabilities:
-            yield f"hook {name}: it takes Capability.STREAM. Add it to the manifest's capabilities"

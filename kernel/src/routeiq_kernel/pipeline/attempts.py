@@ -6,23 +6,25 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import CancelledError
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic
 
 from msgspec import structs
-from routeiq_sdk import Attempt, Call, ClientError, Fail, Failure, Model, Next, Plan, Request, Retry, UpstreamError
+from routeiq_sdk import Attempt, Call, ClientError, Fail, Failure, Model, Next, Plan, Request, Retry, Secret, UpstreamError
+from routeiq_sdk.crossing import unsaid
 from routeiq_sdk.resources import UpstreamResponse
 from routeiq_sdk.stream import Error, Event
 from routeiq_sdk.wire import patch
 
 from ..runtime.graph import Bound
 from ..runtime.guard import ask, fold
-from .account import cost_of, usage_of
+from .account import cost_of, count, usage_of
 from .aside import tell_aside
 from .context import Rc, Stopped
 from .deadlines import MESSAGES, Deadlines, timed_out
 from .events import decoded, generated, note, stream_events, whole_events
 from .executor import denied
+from .owners import own, owner, read
 from .raw import stream_raw
 
 MAX_ATTEMPTS = 10
@@ -53,6 +55,8 @@ async def answer(rc: Rc, request: Request) -> str:
         except UpstreamError as error:
             if rc.gone:
                 raise Stopped(Error(kind="cancelled", message="The client left."), "cancelled") from None
+            if rc.forward and rc.forward.spent:
+                raise
             decision = await _decide(rc, error, bound, number)
             if isinstance(decision, Model) and models < MAX_MODELS:
                 models += 1
@@ -83,7 +87,7 @@ async def plan(rc: Rc, request: Request) -> Sequence[Bound]:
             raise denied(refusal)
     if len(request.model) > MAX_NAME:
         raise ClientError(f"model: longer than {MAX_NAME} characters", param="model", code="invalid_model")
-    found = rc.graph.models.find(request.model)
+    found = rc.graph.models.find(request.model) if rc.forward is None else rc.forward.found(request.model)
     if not found:
         raise ClientError(
             f"The model {request.model!r} does not exist or you do not have access to it.",
@@ -91,6 +95,9 @@ async def plan(rc: Rc, request: Request) -> Sequence[Bound]:
             param="model",
             code="model_not_found",
         )
+    if rc.surface.refers and request.members and rc.graph.models.accounts > 1:
+        maker = await owner(rc, read(request.body, rc.surface.refers))
+        found = [bound for bound in found if maker and bound.deployment.id == maker.deployment.id] or found
     by_id = {bound.deployment.id: bound for bound in found}
     candidates: Sequence[object] = [bound.deployment for bound in found]
     if chains.candidates:
@@ -159,24 +166,22 @@ async def _attempt(rc: Rc, request: Request, bound: Bound, number: int, begun: f
 async def _run(rc: Rc, request: Request, bound: Bound, begun: float) -> str:
     deadlines = Deadlines(rc.graph.settings, bound.deployment, begun, request.stream)
     rc.usage = rc.finish = rc.first_token_s = None
-    rc.losses, rc.dropped, rc.said = (), 0, 0
+    rc.losses, rc.dropped, rc.said, rc.encoder = (), 0, 0, None
     if request.stream:
         rc.egress.wait()
     rc.watch.until, rc.watch.what = deadlines.first, "first_token" if request.stream else "total"
+    if rc.forward is not None:
+        return await rc.forward.run(bound, deadlines)
     if request.operation == "count_tokens" and bound.codec is not rc.codec:
-        return await _estimate(rc, request)
+        return await _estimate(rc, request, bound)
     if bound.codec is None:
         return await _generate(rc, request, bound, deadlines)
-    call = _call(rc, request, bound)
-    if rc.graph.chains.before_upstream:
-        changed = await fold(rc.graph.chains.before_upstream, rc.watch, call, rc)
-        call = structs.replace(call, headers=changed.headers, query=changed.query)
-        rc.watch.until, rc.watch.what = deadlines.first, "first_token" if request.stream else "total"
+    call = await prepared(rc, _call(rc, request, bound))
     assert bound.upstream is not None
     response = await bound.upstream.open(call)
     try:
         if response.status != 200:
-            raise await _refused(rc, response, bound)
+            raise await refused(rc, response, bound)
         rc.egress.headers = bound.wire.return_headers(response.headers)
         same = bound.codec is rc.codec
         why = rc.graph.why
@@ -194,10 +199,27 @@ async def _run(rc: Rc, request: Request, bound: Bound, begun: float) -> str:
         response.close()
 
 
-def is_strict(rc: Rc) -> bool:
-    """Whether a conversion that would lose something is refused."""
+async def prepared(rc: Rc, call: Call) -> Call:
+    """As `before_upstream` wants it."""
+    if not rc.graph.chains.before_upstream:
+        return call
+    changed = await fold(rc.graph.chains.before_upstream, rc.watch, call, rc)
+    return structs.replace(call, headers=changed.headers, query=changed.query)
+
+
+def lose(rc: Rc, losses: Sequence[str]) -> None:
+    """Report what the conversion of the request loses. Raises `ClientError` where that is not wanted."""
     asked = rc.headers.get("x-routeiq-strict")
-    return rc.graph.settings.strict_conversion if asked is None else asked.lower() in ("1", "true")
+    is_strict = rc.graph.settings.strict_conversion if asked is None else asked.lower() in ("1", "true")
+    if losses and is_strict:
+        raise ClientError(f"This model cannot express everything that was asked: {', '.join(losses)}.", code="lossy_conversion")
+    rc.losses = tuple(losses)
+
+
+def own_credentials(rc: Rc, bound: Bound) -> Mapping[str, Secret]:
+    """The client's provider credentials, for the provider that its request was first meant for and no other."""
+    meant = rc.plan.order[0].provider if rc.plan and rc.plan.order else bound.deployment.provider
+    return rc.client_credentials if bound.deployment.provider == meant else {}
 
 
 def _call(rc: Rc, request: Request, bound: Bound) -> Call:
@@ -209,12 +231,10 @@ def _call(rc: Rc, request: Request, bound: Bound) -> Call:
         path = codec.upstream_path(request, deployment)
         return Call(
             deployment=deployment, path=path, headers=headers, body=body, stream=request.stream, query=rc.query,
-            connect_timeout_s=connect_s, credentials=rc.client_credentials,
+            connect_timeout_s=connect_s, credentials=own_credentials(rc, bound),
         )  # fmt: skip
     built = codec.build_request(request, deployment)
-    rc.losses = built.losses
-    if built.losses and is_strict(rc):
-        raise ClientError(f"This model cannot express everything that was asked: {', '.join(built.losses)}.", code="lossy_conversion")
+    lose(rc, built.losses)
     return Call(
         deployment=deployment,
         path=built.path,
@@ -222,7 +242,7 @@ def _call(rc: Rc, request: Request, bound: Bound) -> Call:
         body=built.body,
         stream=request.stream,
         connect_timeout_s=connect_s,
-        credentials=rc.client_credentials,
+        credentials=own_credentials(rc, bound),
     )
 
 
@@ -236,6 +256,8 @@ async def _whole(rc: Rc, request: Request, response: UpstreamResponse, bound: Bo
     if wrong is not None:
         raise UpstreamError(wrong, "body")
     rc.first_token_s = monotonic() - rc.started_s
+    if rc.surface.owns and codec is rc.codec:
+        await own(rc, body)
     if raw or request.operation != "chat":
         rc.route_taken = "raw"
         rc.usage = codec.usage(body)
@@ -247,7 +269,7 @@ async def _whole(rc: Rc, request: Request, response: UpstreamResponse, bound: Bo
             body = _collect(rc, out)
     if rc.usage is None and rc.graph.counter is not None and request.operation == "chat" and not rc.said:
         note(rc, codec.explode(body))  # the provider did not count
-    await _send_whole(rc, body)
+    await send_whole(rc, body)
     return "complete"
 
 
@@ -259,38 +281,46 @@ def _collect(rc: Rc, events: Sequence[Event]) -> bytes:
     return body
 
 
-async def _send_whole(rc: Rc, body: bytes) -> None:
+async def send_whole(rc: Rc, body: bytes, status: int = 200, headers: Sequence[tuple[bytes, bytes]] = (JSON,)) -> None:
+    await count(rc)
     rc.ingress.stop()
     cost = cost_of(rc, usage_of(rc))
     priced = [(b"x-routeiq-cost", str(cost).encode())] if cost is not None else []
-    await rc.egress.whole(200, [JSON, *rc.egress.headers, *priced], body)
+    await rc.egress.whole(status, [*headers, *rc.egress.headers, *priced], body)
 
 
-async def _estimate(rc: Rc, request: Request) -> str:
+async def _estimate(rc: Rc, request: Request, bound: Bound) -> str:
     """A count for a provider that has no call for it in the client's format."""
     rc.route_taken = "local"
-    body = rc.codec.count_reply(rc.codec.estimate_tokens(request))
-    await rc.egress.whole(200, [JSON, (b"x-routeiq-estimated", b"tokens")], body)
+    counter = rc.graph.counter
+    if counter is None:
+        tokens, estimated = rc.codec.estimate_tokens(request), True
+    else:
+        _ = request.content  # it raises here what is wrong with the request
+        tokens, estimated = await asyncio.to_thread(counter.count_request, request, bound.deployment)
+    told = [(b"x-routeiq-estimated", b"tokens")] if estimated else []
+    await rc.egress.whole(200, [JSON, *told], rc.codec.count_reply(tokens))
     return "complete"
 
 
 async def _generate(rc: Rc, request: Request, bound: Bound, deadlines: Deadlines) -> str:
     rc.route_taken = "events"
+    lose(rc, unsaid(request.content))
     events = bound.events.generate(request, bound.deployment)
     if request.stream:
         return await stream_events(rc, lambda _: generated(events), deadlines)
     out: Sequence[Event] = await whole_events(rc, [event async for event in events])
     rc.first_token_s = monotonic() - rc.started_s
-    await _send_whole(rc, _collect(rc, out))
+    await send_whole(rc, _collect(rc, out))
     return "complete"
 
 
-def _header(response: UpstreamResponse, wanted: bytes) -> bytes:
+def header(response: UpstreamResponse, wanted: bytes) -> bytes:
     return next((value for name, value in response.headers if name == wanted), b"")
 
 
 def _is_stream(response: UpstreamResponse) -> bool:
-    return _header(response, b"content-type").lower().startswith(b"text/event-stream")
+    return header(response, b"content-type").lower().startswith(b"text/event-stream")
 
 
 async def _not_a_stream(rc: Rc, response: UpstreamResponse, bound: Bound) -> Error:
@@ -298,13 +328,13 @@ async def _not_a_stream(rc: Rc, response: UpstreamResponse, bound: Bound) -> Err
     assert bound.codec is not None
     body = await response.read(1_000_000)
     wrong = bound.codec.check(body)
-    kind = _header(response, b"content-type").decode("latin-1") or "no content type"
+    kind = header(response, b"content-type").decode("latin-1") or "no content type"
     return wrong or Error(
         kind="bad_gateway", code="upstream_error", message=f"The provider answered 200 {kind} where a stream was asked for."
     )
 
 
-async def _refused(rc: Rc, response: UpstreamResponse, bound: Bound) -> Refused:
+async def refused(rc: Rc, response: UpstreamResponse, bound: Bound) -> Refused:
     assert bound.codec is not None
     if response.status < 400:
         message = f"The provider answered {response.status}; redirects are not followed."
@@ -312,6 +342,6 @@ async def _refused(rc: Rc, response: UpstreamResponse, bound: Bound) -> Refused:
     body = await response.read(1_000_000)
     error = bound.codec.parse_error(response.status, response.headers, body)
     headers = bound.wire.return_headers(response.headers)
-    kind = _header(response, b"content-type")
+    kind = header(response, b"content-type")
     own_words = bound.codec.name if body.lstrip()[:1] == b"{" else ""  # a page of HTML is no error that a client can read
     return Refused(error, response.status, [*([(b"content-type", kind)] if kind else []), *headers], body, own_words)

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from routeiq_sdk import RequestContext, RouteIQError, Secret, Surface
 from routeiq_sdk.stream import Error, UsageParts
-from routeiq_sdk.wire import Asked, Codec, Headers
+from routeiq_sdk.wire import Asked, Codec, Encoder, Headers
 
 from .watchdog import Watch
 
 if TYPE_CHECKING:
     from ..runtime.graph import Bound, Graph
     from .egress import Egress
+    from .forward import Forward
     from .ingress import Ingress
 
 Receive = Callable[[], Awaitable[Any]]
@@ -39,28 +40,9 @@ class Stopped(RouteIQError):
 
 class Rc(RequestContext):
     __slots__ = (
-        "bound",
-        "bytes_out",
-        "codec",
-        "detail",
-        "dropped",
-        "egress",
-        "finish",
-        "first_token_s",
-        "gone",
-        "graph",
-        "hang_up",
-        "http_status",
-        "ingress",
-        "losses",
-        "outcome_error",
-        "outcome_status",
-        "params",
-        "record",
-        "route_taken",
-        "said",
-        "usage",
-        "watch",
+        "bound", "bytes_out", "codec", "detail", "dropped", "egress", "encoder", "finish", "first_token_s", "forward", "gone", "graph",
+        "hang_up", "http_status", "ingress", "losses", "method", "outcome_error", "outcome_status", "params", "record", "route_taken",
+        "said", "usage", "watch",
     )  # fmt: skip
 
     graph: Graph
@@ -73,6 +55,8 @@ class Rc(RequestContext):
     first_token_s: float | None
     outcome_error: Error | None
     record: Any
+    forward: Forward | None
+    """What passes a request of kind "forward" or "socket" on."""
     params: Mapping[str, str]
     """The named parts of the surface's path."""
     said: int
@@ -81,11 +65,11 @@ class Rc(RequestContext):
     def __init__(self, graph: Graph, surface: Surface, params: Mapping[str, str], scope: dict[str, Any], request_id: str) -> None:
         self.graph, self.surface, self.params, self.request_id = graph, surface, params, request_id
         self.codec = graph.codecs[surface.format]
-        self.operation, self.path, self.client = surface.operation, scope["path"], scope.get("client")
+        self.operation, self.method, self.path, self.client = surface.operation, scope["method"], scope["path"], scope.get("client")
         self.query = scope["query_string"].decode("latin-1")
         self.started_s = monotonic()
         self.principal = self.request = self.plan = self.bound = self.usage = None
-        self.first_token_s = self.outcome_error = self.record = None
+        self.first_token_s = self.outcome_error = self.record = self.forward = None
         self.attempts, self.state = [], {}
         self.client_credentials = {}
         self.headers = NO_HEADERS
@@ -93,6 +77,8 @@ class Rc(RequestContext):
         self.losses: tuple[str, ...] = ()
         self.dropped = self.bytes_out = self.http_status = self.said = 0
         self.outcome_status = ""
+        self.encoder: Encoder | None = None
+        """What writes the stream, on the EVENTS path."""
         self.detail = ""
         """What the log may know of a failed attempt and the client may not."""
         self.route_taken = "none"

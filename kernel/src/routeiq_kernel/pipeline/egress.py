@@ -4,7 +4,7 @@ after it an error can only be an event. `end` sends the last bytes and the end o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic
 
 from ..runtime.guard import fold_sync
@@ -46,6 +46,18 @@ class Egress:
         self.streaming = True
         kind = self._rc.codec.stream_type.encode()
         await self._start(200, [(b"content-type", kind), *STREAM_HEADERS, *self.headers])
+
+    async def begin(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """The head of an answer that is passed on as it comes."""
+        self.streaming = False
+        await self._start(status, [*headers])
+
+    async def message(self, message: Mapping[str, object]) -> None:
+        """One of a WebSocket."""
+        watch = self._rc.watch
+        watch.until, watch.what, self.started = monotonic() + self._stall_s, "client", True
+        await self._send(message)
+        watch.until = NEVER
 
     async def write(self, data: bytes) -> None:
         if self._alive is not None:

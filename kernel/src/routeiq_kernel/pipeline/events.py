@@ -23,6 +23,7 @@ from .executor import Executor
 from .raw import HELD_BYTES, SILENCE_S, after, cut, nothing_yet
 from .watchdog import NEVER, Watch
 
+SPOKEN = frozenset(("text", "args", "input", "transcript"))
 Batches = AsyncGenerator[Sequence[Event], None]
 Source = Callable[[Watch], Batches]
 """Makes the batches, given the watch of the task that will read them."""
@@ -59,7 +60,7 @@ class _Pump:
     def __init__(self, rc: Rc, channel: Channel, deadlines: Deadlines) -> None:
         assert rc.request is not None
         self.rc, self.channel, self.deadlines = rc, channel, deadlines
-        self.encoder = rc.codec.encoder(rc.request)
+        self.encoder = rc.encoder = rc.codec.encoder(rc.request)
         self.committed = self.flowing = False
         self.held: list[bytes] = []
         self.waiting = 0
@@ -169,7 +170,8 @@ def note(rc: Rc, events: Sequence[Event]) -> Error | None:
     for event in events:
         kind = type(event)
         if kind is BlockDelta:
-            said += len(event.value)  # type: ignore[attr-defined]
+            if event.field in SPOKEN:  # type: ignore[attr-defined]
+                said += len(event.value)  # type: ignore[attr-defined]
             continue
         if kind is Usage:
             parts = event.parts  # type: ignore[attr-defined]

@@ -11,11 +11,12 @@ from routeiq_sdk.stream import Error
 from routeiq_sdk.wire import Headers
 
 from ..runtime.guard import ask, fold
-from .account import cost_of, usage_of
+from .account import cost_of, count, must_count, usage_of
 from .aside import tell_aside
 from .attempts import JSON, answer
 from .context import CREDENTIALS, Rc, Stopped
-from .ingress import too_large
+from .forward import forward
+from .ingress import is_upload, too_large
 from .recorder import Record
 
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -25,8 +26,8 @@ async def work(rc: Rc, headers: Headers) -> str:
     """Returns the outcome; raises whatever ended the request."""
     check_head(rc, headers)
     await _authenticate(rc, headers)
-    if rc.surface.kind == "local":
-        return await _local(rc)
+    if rc.surface.kind != "generate":
+        return await _local(rc) if rc.surface.kind == "local" else await forward(rc)
     body = await rc.ingress.body()
     rc.ingress.listen()
     rc.watch.until = float("inf")
@@ -58,8 +59,9 @@ def check_head(rc: Rc, headers: Headers) -> None:
         if "transfer-encoding" in headers:
             rc.hang_up = True  # what follows on this connection may be another's request (RFC 9112, 6.1)
             raise ClientError("The request has both Content-Length and Transfer-Encoding.", code="ambiguous_length")
-        if int(length) > limits.max_body_bytes:
-            raise Stopped(too_large(limits.max_body_bytes))
+        limit = limits.max_upload_bytes if is_upload(rc.surface, headers) else limits.max_body_bytes
+        if int(length) > limit:
+            raise Stopped(too_large(limit))
     if CONTROL.search(b"".join([value for _, value in headers.raw])):
         raise ClientError("A header holds control characters.", code="invalid_header")
     if headers.get("content-encoding") not in (None, "identity"):
@@ -107,20 +109,35 @@ def settle(rc: Rc) -> None:
     live.watchdog.quiet.discard(rc.egress)
     live.requests.discard(rc)
     del rc.ingress, rc.egress  # they hold rc: without this cycle a request's megabytes go when it ends, not at the next collection
-    ended = outcome(rc) if chains.on_complete or rc.record else None
-    if ended is not None and rc.record and live.recorder is not None:
+    if not (chains.on_complete or rc.record):
+        if not live.requests:
+            live.settle()
+    elif must_count(rc):
+        live.spawn(_count_and_tell(rc, monotonic()))
+    else:
+        _tell(rc, outcome(rc, monotonic()))
+
+
+async def _count_and_tell(rc: Rc, ended_s: float) -> None:
+    await count(rc)
+    _tell(rc, outcome(rc, ended_s))
+
+
+def _tell(rc: Rc, ended: Outcome) -> None:
+    live, chains = rc.graph.live, rc.graph.chains
+    if rc.record and live.recorder is not None:
         live.recorder.offer(rc, ended)
-    if ended is not None and chains.on_complete:
+    if chains.on_complete:
         live.spawn(tell_aside(live.watchdog, chains.on_complete, ended, rc))
     elif not live.requests:
         live.settle()
 
 
-def outcome(rc: Rc) -> Outcome:
+def outcome(rc: Rc, ended_s: float) -> Outcome:
     usage = usage_of(rc)
     return Outcome(
         status=rc.outcome_status, http_status=rc.http_status, error=rc.outcome_error, usage=usage, cost=cost_of(rc, usage),
         finish=rc.finish, model=rc.request.model if rc.request else "", deployment=rc.bound.deployment if rc.bound else None,
-        attempts=tuple(rc.attempts), path=rc.route_taken, duration_s=monotonic() - rc.started_s,
+        attempts=tuple(rc.attempts), path=rc.route_taken, duration_s=ended_s - rc.started_s,
         first_token_s=rc.first_token_s, bytes_out=rc.bytes_out, dropped_events=rc.dropped, losses=rc.losses,
     )  # fmt: skip

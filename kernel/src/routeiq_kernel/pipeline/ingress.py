@@ -5,18 +5,22 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
+from typing import Any
 
+from routeiq_sdk import Surface
 from routeiq_sdk.stream import Error
+from routeiq_sdk.wire import Headers
 
 from .context import Rc, Receive, Stopped
 
 
 class Ingress:
-    __slots__ = ("_listener", "_rc", "_receive")
+    __slots__ = ("_ended", "_listener", "_rc", "_receive", "_size")
 
     def __init__(self, rc: Rc, receive: Receive) -> None:
         self._rc, self._receive = rc, receive
         self._listener: asyncio.Task[None] | None = None
+        self._ended, self._size = False, 0
 
     async def body(self) -> bytes:
         """Raises `Stopped` (413, 408) or, when the client leaves, (499)."""
@@ -24,20 +28,29 @@ class Ingress:
         watch = self._rc.watch
         watch.until, watch.what = monotonic() + limits.body_timeout_s, "body"
         parts: list[bytes] = []
-        size = 0
-        while True:
+        while data := await self.piece(limits.max_body_bytes):
+            parts.append(data)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def piece(self, limit: int) -> bytes:
+        """The next bytes of a body of at most `limit`, b"" at its end. Raises as `body` does."""
+        while not self._ended:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 self._rc.gone = True
                 raise Stopped(Error(kind="cancelled", message="The client left."), "cancelled")
-            data = message.get("body", b"")
+            self._ended = not message.get("more_body")
+            data: bytes = message.get("body", b"")
+            self._size += len(data)
+            if self._size > limit:
+                raise Stopped(too_large(limit))
             if data:
-                parts.append(data)
-                size += len(data)
-                if size > limits.max_body_bytes:
-                    raise Stopped(too_large(limits.max_body_bytes))
-            if not message.get("more_body"):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
+                return data
+        return b""
+
+    async def message(self) -> Any:
+        """The next one of a WebSocket."""
+        return await self._receive()
 
     def listen(self) -> None:
         """From now on a client that leaves ends the request."""
@@ -52,6 +65,12 @@ class Ingress:
         if self._listener is not None:
             self._listener.cancel()
             self._listener = None
+
+
+def is_upload(surface: Surface, headers: Headers) -> bool:
+    """Whether the body goes on to the provider as it comes, instead of being held."""
+    kind = headers.get("content-type")
+    return surface.kind == "forward" and kind is not None and "json" not in kind.lower()
 
 
 def too_large(limit: int) -> Error:

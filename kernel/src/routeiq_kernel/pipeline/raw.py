@@ -10,10 +10,11 @@ from time import monotonic
 from routeiq_sdk import UpstreamError
 from routeiq_sdk.resources import UpstreamResponse
 from routeiq_sdk.stream import Error
-from routeiq_sdk.wire import CONTENT, PASS, Tap
+from routeiq_sdk.wire import CONTENT, PASS, Tap, sse_data
 
 from .context import Rc, Stopped
 from .deadlines import Deadlines
+from .owners import own
 from .watchdog import NEVER
 
 SILENCE_S = 2.0
@@ -75,8 +76,9 @@ async def _pump(rc: Rc, response: UpstreamResponse, tap: Tap, deadlines: Deadlin
             if not signal.drop:
                 out.append(frame if signal.forward is None else signal.forward)
             if signal.content and not committed:
-                committed = True
-                rc.first_token_s = monotonic() - rc.started_s
+                committed, rc.first_token_s = True, monotonic() - rc.started_s
+                if rc.surface.owns:
+                    await own(rc, *map(sse_data, out))
             if signal.terminal:
                 watch.until = NEVER
                 await egress.end(out[0] if len(out) == 1 else b"".join(out))

@@ -54,8 +54,9 @@ class Watchdog:
             self.look(monotonic())
 
     def look(self, now: float) -> None:
+        """An answer's failure is the loop's to report: it ends neither this look nor the next."""
         for watch in tuple(self.watches):
             if watch.until < now:
                 watch.fire(watch.what)
         for answer in tuple(self.quiet):
-            answer.tick(now)
+            asyncio.get_running_loop().call_soon(answer.tick, now)

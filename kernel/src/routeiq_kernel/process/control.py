@@ -1,6 +1,6 @@
 """The control socket: how `kernel reload | status | stop | plugins why-parsed` reach a running gateway.
 
-One request and one answer per connection. The socket is `control-<port>.sock` in the state directory, mode 0600.
+One request and one answer per connection, each a line of JSON. The socket is `control-<port>.sock` in the state directory, mode 0600.
 """
 
 from __future__ import annotations
@@ -38,51 +38,33 @@ def socket_path(state_dir: Path, port: int | None = None) -> Path:
 
 def ask(path: Path, message: dict[str, Any], timeout_s: float) -> dict[str, Any]:
     """Raises `ConfigError` where no gateway answers."""
-    from .link import LENGTH, frame
-
     try:
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(timeout_s)
             sock.connect(str(path))
-            sock.sendall(frame(message))
+            sock.sendall(json.dumps(message).encode() + b"\n")
             with sock.makefile("rb") as file:
-                (length,) = LENGTH.unpack(file.read(LENGTH.size).ljust(LENGTH.size, b"\0"))
-                body = file.read(length)
+                line = file.readline()
     except TimeoutError:
         raise ConfigError(f"the gateway did not answer within {timeout_s:g} s ({path})") from None
     except OSError as error:
         raise ConfigError(f"no gateway answers on {path}: {error.strerror or error}") from None
-    if not body:
+    if not line.endswith(b"\n"):
         raise ConfigError(f"the gateway ended while it was asked ({path})")
-    answer: dict[str, Any] = json.loads(body)
+    answer: dict[str, Any] = json.loads(line)
     return answer
 
 
-def bind(path: Path) -> socket.socket:
-    """Raises `ConfigError` when another gateway holds the path, `OSError` when it cannot be used."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if _alive(path):
-        raise ConfigError(f"another gateway already uses {path}: choose another --state-dir or --port")
-    path.unlink(missing_ok=True)
-    sock = socket.socket(socket.AF_UNIX)
-    mask = os.umask(0o177)
-    try:
-        sock.bind(str(path))
-    finally:
-        os.umask(mask)
-    return sock
-
-
 async def open_control(path: Path, handle: Handler) -> asyncio.Server:
-    """Raises what `bind` raises."""
+    """Raises `ConfigError` when another gateway holds the path, `OSError` when it cannot be used. A socket that nobody serves any
+    more is replaced."""
     import asyncio
 
-    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        from .link import failure, frame, read
+    from .link import failure, frame, read
 
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with asyncio.timeout(REQUEST_S):
-                message = await read(reader, MAX_REQUEST_BYTES)
+            message = await asyncio.wait_for(read(reader), REQUEST_S)
             answer = None if message is None else await handle(message)
         except (ValueError, TimeoutError) as error:
             answer = failure(f"not understood: {error}")
@@ -91,14 +73,17 @@ async def open_control(path: Path, handle: Handler) -> asyncio.Server:
             await writer.drain()
         writer.close()
 
-    return await asyncio.start_unix_server(converse, sock=bind(path))
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if _alive(path):
+        raise ConfigError(f"another gateway already uses {path}: choose another --state-dir or --port")
+    mask = os.umask(0o177)
+    try:
+        return await asyncio.start_unix_server(converse, path, limit=MAX_REQUEST_BYTES)
+    finally:
+        os.umask(mask)
 
 
 def _alive(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(1.0)
-        try:
-            sock.connect(str(path))
-        except OSError:
-            return False
-        return True
+        return sock.connect_ex(str(path)) == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from socket import socket
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.tcp_server import TCPServer
-from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.asyncio.worker_context import EventWrapper, WorkerContext
 from hypercorn.events import Closed, RawData
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.typing import ConnectionState
@@ -35,66 +34,48 @@ LAST_S = 1.0
 async def serve(app: Any, config: Config, listener: socket, until: Until) -> None:
     loop, context, tasks = asyncio.get_running_loop(), WorkerContext(None), set[asyncio.Task[None]]()
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = loop.create_task(Connection(app, loop, config, context, ConnectionState({}), reader, writer).run())
         tasks.add(task)
         task.add_done_callback(tasks.discard)
-        await Connection(app, loop, config, context, ConnectionState({}), reader, writer)
 
     def protocol() -> asyncio.StreamReaderProtocol:
         return asyncio.StreamReaderProtocol(Reader(loop=loop), connected, loop=loop)
 
-    tls: dict[str, Any] = {}
-    if config.ssl_enabled:
-        tls = {"ssl": config.create_ssl_context(), "ssl_handshake_timeout": config.ssl_handshake_timeout}
-    server = await loop.create_server(protocol, sock=listener, backlog=config.backlog, **tls)
+    server = await loop.create_server(protocol, sock=listener, backlog=config.backlog, ssl=config.create_ssl_context())
     try:
         await until()
     finally:
         server.close()
         await context.terminated.set()
-        await _end(tasks, config.graceful_timeout)
-
-
-async def _end(tasks: set[asyncio.Task[None]], timeout_s: float) -> None:
-    """`asyncio.wait` takes no empty set."""
-    if tasks:
-        await asyncio.wait(tuple(tasks), timeout=timeout_s)
-    for task in tuple(tasks):
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tuple(tasks), timeout=LAST_S)
+        for limit_s in (config.graceful_timeout, LAST_S):
+            if tasks:  # `asyncio.wait` takes no empty set
+                await asyncio.wait(tasks, timeout=limit_s)
+            for task in tuple(tasks):
+                task.cancel()
 
 
 class Left(Exception):
     """The client went, or was refused: nothing more is read of it."""
 
 
-class Gate:
+class Gate(EventWrapper):
     """Hypercorn's `can_read`: shut while a request is answered and another, or a stray byte, has come after it."""
 
-    def __init__(self) -> None:
-        self._event, self._left = asyncio.Event(), False
+    left = False
 
     async def clear(self) -> None:
-        if not self._left:
-            self._event.clear()
+        if not self.left:
+            await super().clear()
 
     async def wait(self) -> None:
         """Raises `Left` once the client is gone."""
-        await self._event.wait()
-        if self._left:
+        await super().wait()
+        if self.left:
             raise Left
 
-    async def set(self) -> None:
-        self._event.set()
-
-    def is_set(self) -> bool:
-        return self._event.is_set()
-
     def leave(self) -> None:
-        self._left = True
+        self.left = True
         self._event.set()
 
 
@@ -114,54 +95,31 @@ class Reader(asyncio.StreamReader):
         self.gate.leave()
 
 
-class Inbox:
+class Inbox(asyncio.Queue[Any]):
     """What the client sends, for the application. A disconnect never waits, and nobody waits for an application that has ended."""
 
-    __slots__ = ("_items", "_most", "_over", "_waiting")
-
     def __init__(self, most: int) -> None:
-        self._items: deque[Any] = deque()
-        self._waiting: list[asyncio.Future[None]] = []
-        self._most, self._over = most, False
+        super().__init__()
+        self._room, self._over = asyncio.Semaphore(most), False
 
     async def put(self, message: Any) -> None:
         if message["type"] in DISCONNECTS:
-            self._over = True
+            self.end()
         else:
-            while len(self._items) >= self._most and not self._over:
-                await self._change()
+            await self._room.acquire()
             if self._over:
+                self._room.release()  # to whoever else waits
                 return
-        self._items.append(message)
-        self._wake()
+        self.put_nowait(message)
 
     async def get(self) -> Any:
-        while not self._items:
-            await self._change()
-        message = self._items.popleft()
-        self._wake()
+        message = await super().get()
+        self._room.release()
         return message
 
     def end(self) -> None:
         self._over = True
-        self._items.clear()
-        self._wake()
-
-    async def _change(self) -> None:
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
-        try:
-            await future
-        finally:
-            with suppress(ValueError):
-                self._waiting.remove(future)
-
-    def _wake(self) -> None:
-        if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            for future in waiting:
-                if not future.done():
-                    future.set_result(None)
+        self._room.release()
 
 
 class Tasks(TaskGroup):

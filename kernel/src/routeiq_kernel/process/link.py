@@ -1,44 +1,43 @@
-"""Messages between processes: one JSON object after its length (4 bytes, big-endian). Both sides of a `Link` ask and answer."""
+"""Messages between processes: JSON objects, one per line. Both sides of a `Link` ask and answer."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import socket
-import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
 Message = dict[str, Any]
 Handler = Callable[[Message], Awaitable[Message]]
-LENGTH = struct.Struct(">I")
 MAX_BYTES = 256 * 1024 * 1024
 
 
 def frame(message: Message) -> bytes:
-    body = json.dumps(message, default=str).encode()
-    return LENGTH.pack(len(body)) + body
+    return json.dumps(message, default=str).encode() + b"\n"
 
 
-async def read(reader: asyncio.StreamReader, limit_bytes: int) -> Message | None:
-    """None at the end of the stream. Raises `ValueError` for what is no message, or too long."""
+async def read(reader: asyncio.StreamReader) -> Message | None:
+    """None at the end of the stream. Raises `ValueError` for what is no message, or longer than the reader's limit."""
     try:
-        (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
-        if length > limit_bytes:
-            raise ValueError(f"a message of {length} bytes")
-        message = json.loads(await reader.readexactly(length))
-    except (asyncio.IncompleteReadError, ConnectionError):
+        line = await reader.readline()
+        message = json.loads(line) if line else None
+    except ConnectionError:
         return None
     except RecursionError:
         raise ValueError("the message is nested too deep") from None
-    if not isinstance(message, dict):
+    if line and not isinstance(message, dict):
         raise ValueError("the message is no object")
     return message
 
 
-def failure(*errors: str, **more: Any) -> Message:
-    return {"ok": False, "errors": list(errors), **more}
+def failure(*errors: str) -> Message:
+    return {"ok": False, "errors": list(errors)}
+
+
+GONE = "the process has ended"
 
 
 class Link:
@@ -52,27 +51,30 @@ class Link:
 
     @classmethod
     async def open(cls, sock: socket.socket, handle: Handler, tasks: asyncio.TaskGroup) -> Link:
-        return cls(handle, tasks, *await asyncio.open_connection(sock=sock))
+        return cls(handle, tasks, *await asyncio.open_connection(sock=sock, limit=MAX_BYTES))
 
     def fileno(self) -> int:
         return int(self._writer.get_extra_info("socket").fileno())
 
     async def run(self) -> None:
-        """Reads until the other side is gone. Whoever still waits for an answer is told so."""
+        """Reads until the other side is gone, maybe within a message. Whoever still waits for an answer is told so."""
         try:
-            while (message := await read(self._reader, MAX_BYTES)) is not None:
-                number = message.pop("re", 0)
-                answered = self._waiting.get(number) if isinstance(number, int) else None
-                if answered is not None and not answered.done():
-                    answered.set_result(message)
-                elif "op" in message:
-                    self._tasks.create_task(self._answer(message))
+            with suppress(ValueError):
+                while (message := await read(self._reader)) is not None:
+                    if "op" in message:
+                        self._tasks.create_task(self._answer(message))
+                    else:
+                        self._settle(message.pop("re"), message)
         finally:
             self._gone = True
             self._writer.close()
-            for future in self._waiting.values():
-                if not future.done():
-                    future.set_result(failure("the process has ended"))
+            for number in self._waiting:
+                self._settle(number, failure(GONE))
+
+    def _settle(self, number: int, answer: Message) -> None:
+        future = self._waiting.get(number)
+        if future is not None and not future.done():
+            future.set_result(answer)
 
     async def _answer(self, message: Message) -> None:
         answer = await self._handle(message)
@@ -86,14 +88,12 @@ class Link:
     async def ask(self, message: Message, timeout_s: float) -> Message:
         """The answer; `ok` is false with `errors` where there is none."""
         if self._gone:
-            return failure("the process has ended")
+            return failure(GONE)
         number = next(self._numbers)
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
         self.tell({**message, "id": number})
         try:
-            async with asyncio.timeout(timeout_s):
-                answer: Message = await future
-                return answer
+            return await asyncio.wait_for(future, timeout_s)
         except TimeoutError:
             return failure(f"no answer within {timeout_s:g} s")
         finally:

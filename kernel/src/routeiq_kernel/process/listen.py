@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..config.kernel import Settings
 
 BACKLOG = 4096
+KEEPALIVE_S = 30
 
 
 class CannotListen(RouteIQError):
@@ -26,47 +27,49 @@ def listen(settings: Settings) -> socket.socket:
     check_tls(settings)
     host, port = settings.host, settings.port
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        sock = socket.socket(family, kind)
+        family, _, _, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except OSError as error:
         raise CannotListen(f"kernel.host: {host!r} is no address of this machine: {error.strerror or error}") from None
+    both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
     try:
+        sock = socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=both)
         _set_options(sock, settings)
-        sock.bind(address)
-        sock.listen(BACKLOG)
     except OSError as error:
-        sock.close()
         raise CannotListen(_why(error, host, port)) from None
     return sock
 
 
 def check_tls(settings: Settings) -> None:
     """Raises `ConfigError` when certificate and key cannot be used together."""
-    if settings.tls.certfile is None:
+    certfile, keyfile, password = tls_files(settings)
+    if certfile is None:
         return
     import ssl
 
-    certfile, keyfile, password = tls_files(settings)
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certfile, keyfile, password)
     except OSError as error:
         raise ConfigError(f"kernel.tls: certificate {certfile} with key {keyfile}: {error}") from None
 
 
-def tls_files(settings: Settings) -> tuple[str, str, str]:
-    """Certificate, key (it may be in the certificate's file) and password: never None, or OpenSSL asks on the terminal."""
+def tls_files(settings: Settings) -> tuple[str, str, str] | tuple[None, None, None]:
+    """Certificate, key (it may be in the certificate's file) and password, which is never None with a certificate, or OpenSSL asks
+    on the terminal."""
     tls = settings.tls
+    if tls.certfile is None:
+        return None, None, None
     return str(tls.certfile), str(tls.keyfile or tls.certfile), tls.keyfile_password.reveal() if tls.keyfile_password else ""
 
 
 def _set_options(sock: socket.socket, settings: Settings) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # else a client that stopped reading keeps its socket, with what is queued in it
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(settings.timeouts.send_stall_s * 1000))
-    if sock.family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    if hasattr(socket, "TCP_KEEPIDLE"):  # a WebSocket may be silent for long, and its client gone
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_S)
 
 
 def _why(error: OSError, host: str, port: int) -> str:

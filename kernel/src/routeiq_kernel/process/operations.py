@@ -5,41 +5,45 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
 from routeiq_sdk import ConfigError
 
-from ..config.kernel import Settings, kernel_settings
+from ..config.kernel import kernel_settings
 from .link import Message, failure
 
 if TYPE_CHECKING:
     from .parent import Member, Parent
 
+    Answer = tuple[Member, Message]
+
 PREPARE_S = 120.0
 SHORT_S = 5.0
-INTERNAL = ("prepare", "commit", "abort", "drain", "quarantine")
-"""Only the parent itself may say these to a worker."""
 FIXED = ("host", "port", "workers", "server", "state_dir", "tls", "send_buffer_bytes", "log_level", "log_format")
 """Settings that a reload cannot change."""
+SUMMED = ("calls", "failures", "skipped", "seconds")
 
 
-async def answer(parent: Parent, message: Message) -> Message:
+async def operate(parent: Parent, message: Message) -> Message:
     op = message.get("op")
     if op == "reload":
         return await reload(parent)
     if op == "status":
         return await status(parent)
+    if op == "why-parsed":
+        return await why_parsed(parent)
     if op == "stop":
         parent.stop()
         return {"ok": True}
-    if op in INTERNAL:
-        return failure(f"unknown operation {op!r}")
-    return await forward(parent, message)
+    return failure(f"unknown operation {op!r}")
 
 
 async def reload(parent: Parent) -> Message:
-    """Every worker prepares, then all commit, or all abort and the errors come back."""
+    """Every worker prepares, then all commit, or all abort and the errors come back. Of the kernel's own settings only the
+    drain's follow without a restart."""
     async with parent.reloading:
         if parent.stopping:
             return failure("the gateway is shutting down")
@@ -49,65 +53,62 @@ async def reload(parent: Parent) -> Message:
         except ConfigError as error:
             return failure(*error.problems)
         members = list(parent.members.values())
-        prepared = await _ask(members, {"op": "prepare", "document": document.to_json().decode()}, PREPARE_S)
-        errors = _errors(members, prepared)
+        errors = _errors(await _ask(members, {"op": "prepare", "document": document.to_json().decode()}, PREPARE_S))
         if errors:
             await _ask(members, {"op": "abort"}, PREPARE_S)
             return failure(*errors)
-        notes = [f"kernel.{name} has changed: restart the gateway for it" for name in _changed(parent.settings, settings)]
-        parent.adopt(document, settings)
-        for member, committed in zip(members, await _ask(members, {"op": "commit"}, SHORT_S), strict=True):
-            if not committed.get("ok"):  # its replacement starts with the new document
+        changed = [name for name in FIXED if getattr(parent.settings, name) != getattr(settings, name)]
+        parent.document, parent.settings = document, evolve(parent.settings, drain=settings.drain)
+        for member, committed in await _ask(members, {"op": "commit"}, SHORT_S):
+            if not committed["ok"]:  # its replacement starts with the new document
                 member.send_signal(signal.SIGKILL)
+        notes = [f"kernel.{name} has changed: restart the gateway for it" for name in changed]
         return {"ok": True, "hash": document.hash, "workers": len(members), "notes": notes}
 
 
-async def _ask(members: list[Member], message: Message, timeout_s: float) -> list[Message]:
-    return await asyncio.gather(*(member.link.ask(message, timeout_s) for member in members))
+async def _ask(members: Iterable[Member], message: Message, timeout_s: float) -> list[Answer]:
+    asked = list(members)
+    return list(zip(asked, await asyncio.gather(*(member.link.ask(message, timeout_s) for member in asked)), strict=True))
 
 
-def _errors(members: list[Member], answers: list[Message]) -> list[str]:
+def _errors(answers: list[Answer]) -> list[str]:
     """Each once: as a rule all workers say the same."""
-    said: dict[str, list[int]] = {}
-    for member, each in zip(members, answers, strict=True):
-        for error in each.get("errors", ()):
-            said.setdefault(error, []).append(member.index)
-    return [error if len(who) == len(members) else f"worker {', '.join(map(str, who))}: {error}" for error, who in said.items()]
-
-
-def _changed(old: Settings, new: Settings) -> list[str]:
-    return [name for name in FIXED if getattr(old, name) != getattr(new, name)]
+    said: dict[str, list[str]] = {}
+    for member, answer in answers:
+        for error in answer.get("errors", ()):
+            said.setdefault(error, []).append(str(member.index))
+    return [error if len(who) == len(answers) else f"worker {', '.join(who)}: {error}" for error, who in said.items()]
 
 
 async def status(parent: Parent) -> Message:
-    members = sorted(parent.members.values(), key=lambda member: member.index)
-    answers = await _ask(members, {"op": "status"}, SHORT_S)
+    answers = await _ask(sorted(parent.members.values(), key=lambda member: member.index), {"op": "status"}, SHORT_S)
     return {
         "ok": True, "pid": os.getpid(), "port": parent.port, "config": parent.document.path, "hash": parent.document.hash,
-        "draining": parent.stopping, "in_flight": sum(each.get("in_flight", 0) for each in answers), "admitted": parent.shared.in_flight(),
-        "uptime_s": round(monotonic() - parent.started_s, 1),
-        "workers": [_row(member, each) for member, each in zip(members, answers, strict=True)], "hooks": _metered(answers),
+        "draining": parent.stopping, "in_flight": sum(answer.get("in_flight", 0) for _, answer in answers),
+        "admitted": parent.shared.in_flight(), "uptime_s": round(monotonic() - parent.started_s, 1),
+        "workers": [_row(*each) for each in answers], "hooks": _metered(answers),
     }  # fmt: skip
 
 
-def _metered(answers: list[Message]) -> list[dict[str, Any]]:
+def _metered(answers: list[Answer]) -> list[dict[str, Any]]:
     """The meter of every plugin and hook, summed over the workers."""
     total: dict[tuple[str, str], dict[str, Any]] = {}
-    for cell in (cell for each in answers for cell in each.get("hooks", ())):
+    for cell in (cell for _, answer in answers for cell in answer.get("hooks", ())):
         seen = total.setdefault((cell["plugin"], cell["hook"]), cell)
         if seen is not cell:
-            seen.update({name: seen[name] + cell[name] for name in ("calls", "failures", "skipped", "seconds")})
-            seen["quarantined"] = seen["quarantined"] or cell["quarantined"]
+            seen.update({name: seen[name] + cell[name] for name in SUMMED}, quarantined=seen["quarantined"] or cell["quarantined"])
     return list(total.values())
 
 
 def _row(member: Member, found: Message) -> dict[str, Any]:
-    state = "ready" if found.get("ok") else "starting" if not member.ready else "not answering"
+    state = "ready" if found["ok"] else "starting" if not member.ready else "not answering"
     facts: dict[str, Any] = {name: found[name] for name in ("hash", "in_flight", "draining") if name in found}
     return {"index": member.index, "pid": member.pid, "state": state, "uptime_s": round(monotonic() - member.started_s, 1), **facts}
 
 
-async def forward(parent: Parent, message: Message) -> Message:
-    """What only a graph can answer: any ready worker has one."""
-    member = next((each for each in parent.members.values() if each.ready), None)
-    return await member.link.ask({"op": message.get("op")}, SHORT_S) if member else failure("no worker is ready")
+async def why_parsed(parent: Parent) -> Message:
+    """Any ready worker knows."""
+    for _, found in await _ask((member for member in parent.members.values() if member.ready), {"op": "status"}, SHORT_S):
+        if found["ok"]:
+            return {**found["why_parsed"], "ok": True}
+    return failure("no worker is ready")

@@ -15,20 +15,21 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import NoReturn
 
-from attrs import define, evolve, field
+from attrs import define, field
 from routeiq_sdk import ConfigError
 
 from ..config.kernel import Settings
 from ..config.load import Document
 from ..runtime.shared import Shared
-from . import operations
-from .control import open_control
+from .control import open_control, socket_path
 from .link import Link, Message
-from .seat import EXIT_CONFIG, Seat, Work
+from .operations import operate
+from .worker import EXIT_CONFIG, Seat, Work
 
 log = logging.getLogger("routeiq.process")
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
@@ -68,7 +69,7 @@ class Parent:
         self.port: int = listener.getsockname()[1]
         self.shared = Shared.create(settings.workers)
         self.members: dict[int, Member] = {}
-        self.reloading = asyncio.Lock()
+        self.reloading, self.tasks = asyncio.Lock(), asyncio.TaskGroup()
         self.stopping = False
         self.started_s = monotonic()
         self._report, self._reported, self._accepted = report, False, False
@@ -82,14 +83,14 @@ class Parent:
 
     async def live(self) -> int:
         """From the first worker to the end of the last; the exit code."""
-        actions = {signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self._hang_up, signal.SIGCHLD: self._reap}
-        for number, action in actions.items():
+        actions = (self.stop, self.stop, lambda: self.tasks.create_task(self._hang_up()), self._reap)
+        for number, action in zip(SIGNALS, actions, strict=True):
             asyncio.get_running_loop().add_signal_handler(number, action)
-        path = self.settings.state_dir / f"control-{self.port}.sock"
+        path = socket_path(self.settings.state_dir, self.port)
         try:
-            async with asyncio.TaskGroup() as self.tasks:
+            async with self.tasks:
                 await self._open_control(path)
-                if not self._code:
+                if not self.stopping:
                     self._vacant.put_nowait(0)
                     await self._ended.wait()
         finally:
@@ -101,9 +102,9 @@ class Parent:
 
     async def _open_control(self, path: Path) -> None:
         try:
-            self._control = await open_control(path, self.answer)
+            self._control = await open_control(path, partial(operate, self))
         except ConfigError as error:
-            self._code = _complain(error.problems, 1)
+            self._give_up(error.problems, 1)
         except OSError as error:
             log.warning("no control socket at %s (%s): kernel reload, status and stop do not work, signals do", path, error)
 
@@ -188,9 +189,7 @@ class Parent:
             log.error("worker ended, another takes its place", extra=facts)
         elif not self.stopping:
             unexplained = (f"the worker ended before it was ready (exit code {code})",)
-            self._code = _complain(member.errors or unexplained, EXIT_CONFIG if member.errors else 1)
-            self.stopping = True
-            self._kill()
+            self._give_up(member.errors or unexplained, EXIT_CONFIG if member.errors else 1)
         self._after_loss(member, lived_s)
 
     def _after_loss(self, member: Member, lived_s: float) -> None:
@@ -201,58 +200,46 @@ class Parent:
             return
         self._short_lives = self._short_lives + 1 if lived_s < SHORT_LIFE_S else 0
         delay_s = min(MAX_BACKOFF_S, 2.0**self._short_lives / 4) if self._short_lives else 0.0
-        self.tasks.create_task(self._refill(member.index, delay_s))
-
-    async def _refill(self, index: int, delay_s: float) -> None:
-        try:
-            await asyncio.wait_for(self._ended.wait(), delay_s)
-        except TimeoutError:
-            self._vacant.put_nowait(index)
+        member.reading.get_loop().call_later(delay_s, self._vacant.put_nowait, member.index)
 
     # what workers, the control socket and signals say
 
     async def _told(self, member: Member, message: Message) -> Message:
-        if message["op"] == "failed":
+        op = message["op"]
+        if op == "failed":
             member.errors = tuple(message["errors"])
-        elif message["op"] == "built":
+        elif op == "built":
             if not self._accepted:  # the others follow once one has shown that the configuration is good
                 self._accepted = True
                 for index in range(1, self.settings.workers):
                     self._vacant.put_nowait(index)
-        elif message["op"] == "ready":
-            member.ready = True
-            for quarantine in self._quarantines.values():
-                if quarantine["until"] > monotonic():
-                    member.link.tell(quarantine)
-            if not self._reported:
-                self._reported = True
-                self._report(message)
-            log.info("worker ready", extra={"worker": member.pid, "hash": message["hash"]})
-        elif message["op"] == "quarantine":
+        elif op == "ready":
+            self._welcome(member, message)
+        elif op == "quarantine":
             self._quarantines[message["plugin"], message["hook"]] = message
             for other in self.members.values():
                 if other is not member and other.ready:
                     other.link.tell(message)
         else:
-            return await self.answer(message)
+            return await operate(self, message)
         return {}
 
-    async def answer(self, message: Message) -> Message:
-        return await operations.answer(self, message)
+    def _welcome(self, member: Member, message: Message) -> None:
+        member.ready = True
+        for quarantine in self._quarantines.values():
+            if quarantine["until"] > monotonic():
+                member.link.tell(quarantine)
+        if not self._reported:
+            self._reported = True
+            self._report(message)
+        log.info("worker ready", extra={"worker": member.pid, "hash": message["hash"]})
 
-    def _hang_up(self) -> None:
-        self.tasks.create_task(self._reload_and_log())
-
-    async def _reload_and_log(self) -> None:
-        answer = await self.answer({"op": "reload"})
+    async def _hang_up(self) -> None:
+        answer = await operate(self, {"op": "reload"})
         if answer["ok"]:
             log.info("reloaded", extra={"hash": answer["hash"], "notes": answer["notes"]})
         else:
             log.error("not reloaded: nothing has changed", extra={"errors": answer["errors"]})
-
-    def adopt(self, document: Document, settings: Settings) -> None:
-        """The configuration that all workers agreed on. Of the kernel's own settings only the drain's follow without a restart."""
-        self.document, self.settings = document, evolve(self.settings, drain=settings.drain)
 
     def stop(self) -> None:
         """Drain; the second time, end at once."""
@@ -272,15 +259,16 @@ class Parent:
         if not self.members:
             self._ended.set()
 
+    def _give_up(self, problems: tuple[str, ...], code: int) -> None:
+        """The start has failed."""
+        for problem in problems:
+            print(f"error: {problem}", file=sys.stderr, flush=True)
+        self._code, self.stopping = code, True
+        self._kill()
+
     def _kill(self) -> None:
         for member in self.members.values():
             member.send_signal(signal.SIGKILL)
-
-
-def _complain(problems: tuple[str, ...], code: int) -> int:
-    for problem in problems:
-        print(f"error: {problem}", file=sys.stderr, flush=True)
-    return code
 
 
 def supervise(parent: Parent, work: Work) -> int:
@@ -289,8 +277,4 @@ def supervise(parent: Parent, work: Work) -> int:
         life = runner.get_loop().create_task(parent.live())
         while (member := runner.run(parent.vacancy())) is not None:
             parent.fork(member, work)
-        return runner.run(_result(life))
-
-
-async def _result(life: asyncio.Task[int]) -> int:
-    return await life
+        return runner.get_loop().run_until_complete(life)

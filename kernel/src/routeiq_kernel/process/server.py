@@ -37,54 +37,41 @@ async def _hypercorn(app: Any, settings: Settings, listener: socket, until: Unti
 
     from .hypercorn_server import serve
 
-    config = Config()
-    config.backlog = BACKLOG
-    config.accesslog, config.errorlog = None, _quiet("hypercorn.error")
-    config.alpn_protocols = ["http/1.1"]
-    config.include_server_header = False
-    config.keep_alive_timeout, config.keep_alive_max_requests = float(KEEP_ALIVE_S), sys.maxsize  # defaults cut pooled clients
-    config.h11_max_incomplete_size = max(settings.limits.max_header_bytes, LEAST_HEADER_BYTES)
-    config.websocket_max_message_size = MAX_MESSAGE_BYTES
-    config.graceful_timeout = float(GRACE_S)
-    if settings.tls.certfile:
-        config.certfile, config.keyfile, config.keyfile_password = tls_files(settings)
+    certfile, keyfile, password = tls_files(settings)
+    config = Config.from_mapping(
+        backlog=BACKLOG, accesslog=None, errorlog=logging.getLogger("hypercorn.error"), alpn_protocols=["http/1.1"],
+        include_server_header=False, keep_alive_timeout=KEEP_ALIVE_S, keep_alive_max_requests=sys.maxsize,  # defaults cut pooled clients
+        h11_max_incomplete_size=max(settings.limits.max_header_bytes, LEAST_HEADER_BYTES), websocket_max_message_size=MAX_MESSAGE_BYTES,
+        graceful_timeout=GRACE_S, certfile=certfile, keyfile=keyfile, keyfile_password=password,
+    )  # fmt: skip
     await serve(app, config, listener.dup(), until)
 
 
 async def _uvicorn(app: Any, settings: Settings, listener: socket, until: Until) -> None:
     import uvicorn
 
-    _quiet("uvicorn.error")
+    certfile, keyfile, password = tls_files(settings)
     config = uvicorn.Config(
         app, loop="none", http="httptools" if find_spec("httptools") else "h11", lifespan="off", log_config=None, access_log=False,
         server_header=False, proxy_headers=False, backlog=BACKLOG, timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=GRACE_S,
         h11_max_incomplete_event_size=max(settings.limits.max_header_bytes, LEAST_HEADER_BYTES), ws_max_size=MAX_MESSAGE_BYTES,
+        ssl_certfile=certfile, ssl_keyfile=keyfile, ssl_keyfile_password=password,
     )  # fmt: skip
-    if settings.tls.certfile:
-        config.ssl_certfile, config.ssl_keyfile, config.ssl_keyfile_password = tls_files(settings)
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket] | None = None) -> None:
             await super().startup(sockets)
-            stopping.append(asyncio.get_running_loop().create_task(stop()))
+            tasks.create_task(self.stop())
+
+        async def stop(self) -> None:
+            try:
+                await until()
+            finally:
+                self.should_exit = True
 
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
             yield
 
-    async def stop() -> None:
-        try:
-            await until()
-        finally:
-            server.should_exit = True
-
-    stopping: list[asyncio.Task[None]] = []
-    server = Server(config)
-    await server.serve([listener])
-    await asyncio.gather(*stopping)
-
-
-def _quiet(name: str) -> logging.Logger:
-    log = logging.getLogger(name)
-    log.setLevel(logging.WARNING)
-    return log
+    async with asyncio.TaskGroup() as tasks:
+        await Server(config).serve([listener])

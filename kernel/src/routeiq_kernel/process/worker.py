@@ -6,46 +6,51 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
+from attrs import frozen
 from routeiq_sdk import ConfigError, GraphError
 
+from ..config.kernel import Settings
 from ..config.load import Document
 from ..runtime.shared import Shared
 from .link import Link, Message, failure
-from .seat import EXIT_CONFIG, Seat
 from .server import serve
 
+if TYPE_CHECKING:
+    from ..web.app import Gateway
+
+EXIT_CONFIG = 78
+"""EX_CONFIG of sysexits.h"""
 ORPHAN_S = 5.0
 ASK_S = 300.0
 GC_THRESHOLD = (10_000, 20, 20)
 """Request objects die young and by reference count; the default threshold of 700 costs 6–9 % of a request."""
 
 
-class App(Protocol):
-    """What a worker needs of `web.app.Gateway`."""
+@frozen(eq=False)
+class Seat:
+    """What a worker starts with. `link` is its end of the socket to its parent, None where there is no parent."""
 
-    parent: Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]] | None
-
-    @property
-    def graph(self) -> Any: ...
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None: ...
-    async def prepare(self, document: Document) -> str: ...
-    def commit(self) -> None: ...
-    async def abort(self) -> None: ...
-    def status(self) -> dict[str, Any]: ...
-    def start_drain(self) -> None: ...
-    def quarantine(self, plugin: str, hook: str, until: float) -> None: ...
-    async def drained(self, timeout_s: float) -> None: ...
-    async def close(self) -> None: ...
+    index: int
+    document: Document
+    settings: Settings
+    listener: socket.socket
+    shared: Shared
+    link: socket.socket | None = None
+    report: Callable[[Message], None] | None = None
+    """Told of readiness where there is no parent."""
 
 
-MakeApp = Callable[[Document, Shared], Awaitable[App]]
+Work = Callable[[Seat], int]
+"""Serves until drained, in its own process; the exit code."""
+MakeApp = Callable[[Document, Shared], Awaitable["Gateway"]]
 
 
-async def make_gateway(document: Document, shared: Shared) -> App:
+async def make_gateway(document: Document, shared: Shared) -> Gateway:
     from ..web.app import Gateway
 
     return await Gateway.start(document, shared)
@@ -69,7 +74,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 class Worker:
     def __init__(self, seat: Seat, make_app: MakeApp) -> None:
         self._seat, self._make_app = seat, make_app
-        self._app: App | None = None
+        self._app: Gateway | None = None
         self._link: Link | None = None
         self._draining = asyncio.Event()
         self._orphan = False
@@ -88,7 +93,7 @@ class Worker:
                 following.cancel()
 
     async def _live(self) -> int:
-        seat = self._seat
+        seat, link = self._seat, self._link
         async with self._turn:
             try:
                 self._app = app = await self._make_app(seat.document, seat.shared)
@@ -96,7 +101,8 @@ class Worker:
                 self._tell({"op": "failed", "errors": list(error.problems)})
                 return EXIT_CONFIG
         self._tell({"op": "built"})
-        app.parent = self._ask_parent if seat.link else None
+        if link is not None:
+            app.parent = lambda op, facts: link.ask({**facts, "op": op}, ASK_S)
         if sys.platform != "win32":
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._drain)
         await serve(app, seat.settings, seat.listener, self._serving)
@@ -107,8 +113,8 @@ class Worker:
     async def _serving(self) -> None:
         """Runs while the server serves; when it returns, the server stops."""
         app = self._the_app()
-        ready = {"op": "ready", **app.status()}
-        self._seat.report(ready) if self._seat.report else self._tell(ready)
+        report = self._seat.report or self._tell
+        report({"op": "ready", **app.status()})
         gc.freeze()
         gc.enable()
         gc.set_threshold(*GC_THRESHOLD)
@@ -117,6 +123,10 @@ class Worker:
         if not self._orphan:
             await asyncio.sleep(drain.delay_s)
         await app.drained(0.0 if self._orphan else drain.timeout_s)
+
+    def _tell(self, message: Message) -> None:
+        if self._link is not None:
+            self._link.tell(message)
 
     def _drain(self) -> None:
         self._the_app().start_drain()
@@ -130,46 +140,38 @@ class Worker:
         async with self._turn:
             self._drain()
 
-    def _tell(self, message: Message) -> None:
-        if self._link is not None:
-            self._link.tell(message)
-
-    async def _ask_parent(self, op: str, payload: dict[str, Any]) -> dict[str, Any]:
-        return await self._link.ask({**payload, "op": op}, ASK_S) if self._link else failure("this gateway has no parent process")
-
-    def _the_app(self) -> App:
+    def _the_app(self) -> Gateway:
         assert self._app is not None
         return self._app
 
     async def _answer(self, message: Message) -> Message:
         op = message["op"]
+        if op in ("prepare", "commit", "abort"):
+            async with self._turn:
+                return await self._reload(op, message)
+        if self._app is None:
+            return failure("starting")
         if op == "status":
-            return {**self._app.status(), "ok": True} if self._app else failure("starting")
-        if op == "why-parsed" and self._app:
-            return {**self._app.status()["why_parsed"], "ok": True}
-        if op == "drain" and self._app:
+            return {**self._app.status(), "ok": True}
+        if op == "drain":
             self._drain()
-            return {"ok": True}
-        if op == "quarantine" and self._app:
+        elif op == "quarantine":
             self._app.quarantine(message["plugin"], message["hook"], message["until"])
-            return {"ok": True}
-        async with self._turn:
-            if op == "prepare":
-                return await self._prepare(message)
-            if op == "commit":
-                gc.unfreeze()  # the old graph may go
-                self._the_app().commit()
-            elif op == "abort":
-                await self._the_app().abort()
-            else:
-                return failure(f"unknown operation {op!r}")
         return {"ok": True}
 
-    async def _prepare(self, message: Message) -> Message:
-        """Whatever goes wrong in the new graph, the old one serves on."""
-        building = asyncio.get_running_loop().create_task(self._the_app().prepare(Document.from_json(message["document"].encode())))
-        await asyncio.wait((building,))
-        error = building.exception()
-        if isinstance(error, ConfigError | GraphError):
-            return failure(*error.problems)
-        return failure(f"{type(error).__name__}: {error}") if error else {"ok": True, "hash": building.result()}
+    async def _reload(self, op: str, message: Message) -> Message:
+        """Whatever goes wrong in a new graph, the old one serves on."""
+        app = self._the_app()
+        if op == "prepare":
+            document = Document.from_json(message["document"].encode())
+            (error,) = await asyncio.gather(app.prepare(document), return_exceptions=True)
+            if isinstance(error, ConfigError | GraphError):
+                return failure(*error.problems)
+            if isinstance(error, BaseException):
+                return failure(f"{type(error).__name__}: {error}")
+        elif op == "commit":
+            gc.unfreeze()  # the old graph may go
+            app.commit()
+        else:
+            await app.abort()
+        return {"ok": True}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import evolve
-from routeiq_sdk import Capability, ConfigError, Deployment, GraphError, Hold, Manifest, ServiceKey
+from routeiq_sdk import STATE_STORE, Capability, ConfigError, Deployment, GraphError, Hold, Manifest, ServiceKey
 from routeiq_sdk.resources import Provider
 from routeiq_sdk.services import MODEL_CATALOG, PRICE_BOOK, TOKEN_COUNTER
 
@@ -135,11 +135,13 @@ def _assemble(document: Document, settings: Settings, chosen: Chosen, runnings: 
     for running in runnings:
         _provide(running)
     services = services_of(runnings)
-    things = {what: [(running, thing) for running in runnings for thing in _collected(running, what)] for what in COLLECTS}
-    owner = {id(thing): running.name for pairs in things.values() for running, thing in pairs}
+    things = {what: _all(runnings, what) for what in ("formats", "providers")}
+    owner = owners(things)
     codecs = unique([thing for _, thing in things["formats"]], "format", owner)
     providers = unique([thing for _, thing in things["providers"]], "provider", owner)
     found = deployments(with_default_models(document, providers), lambda model, params: split(model, params, providers))
+    things |= {what: _all(runnings, what, found) for what in COLLECTS if what not in things}
+    owner = owners(things)
     cells = {hook: [running.cells[hook] for running in runnings if hook in running.cells] for hook in Chains.__slots__}
     cells["route"] += _strategy(things["strategies"], settings.routing_strategy)
     chains = Chains(cells)
@@ -158,6 +160,7 @@ def _assemble(document: Document, settings: Settings, chosen: Chosen, runnings: 
         warnings=tuple(said),
         edges=tuple(chosen.order.edges), why=why_parsed(runnings), live=live,
         book=services.get(PRICE_BOOK), catalog=services.get(MODEL_CATALOG), counter=services.get(TOKEN_COUNTER),
+        store=services.get(STATE_STORE),
     )  # fmt: skip
 
 
@@ -175,10 +178,24 @@ def _provide(running: Running) -> None:
         raise GraphError(f"plugin {running.name}: its manifest provides {sorted(map(str, declared))}, provide_services gave {given}")
 
 
-def _collected(running: Running, what: str) -> list[Any]:
+def _all(runnings: Sequence[Running], what: str, found: Sequence[Deployment] = ()) -> list[tuple[Running, Any]]:
+    return [(running, thing) for running in runnings for thing in _collected(running, what, found)]
+
+
+def owners(things: Mapping[str, Sequence[tuple[Running, Any]]]) -> dict[int, str]:
+    return {id(thing): running.name for pairs in things.values() for running, thing in pairs}
+
+
+def _collected(running: Running, what: str, found: Sequence[Deployment]) -> list[Any]:
+    """`found`: the deployments of the graph that is being built. The plugin's context keeps those of the current one: nobody else
+    runs meanwhile."""
     hook = f"register_{what}"
-    cell = running.cells.get(hook)
-    things = collect(cell, running.ctx) if cell else []
+    cell, ctx = running.cells.get(hook), running.ctx
+    before, ctx.deployments = ctx.deployments, found or ctx.deployments
+    try:
+        things = collect(cell, ctx) if cell else []
+    finally:
+        ctx.deployments = before
     needed = NEEDS.get(what)
     if what == "routes" and things and all(route.auth == "admin" for route in things):
         needed = Capability.ADMIN if Capability.ADMIN in running.manifest.capabilities else needed

@@ -5,7 +5,7 @@ An implementation names only the arguments it needs, in any order; compiling pic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from routeiq_sdk import Manifest
@@ -25,9 +25,6 @@ class Chains:
 
     def __getattr__(self, name: str) -> tuple[Cell, ...]:
         raise AttributeError(name)
-
-    def all(self) -> Iterable[Cell]:
-        return (cell for name in HOOKS for cell in getattr(self, name))
 
 
 def compile_cell(manifest: Manifest, hook: str, function: Callable[..., Any], names: Sequence[str]) -> Cell:

@@ -10,7 +10,7 @@ from attrs import field, frozen
 from msgspec import Struct, structs
 from routeiq_sdk import ConfigError, Deployment, HealthCheck, Route
 from routeiq_sdk.resources import EventProvider, Provider, Upstream, WireProvider
-from routeiq_sdk.services import ModelCatalog, PriceBook, TokenCounter
+from routeiq_sdk.services import ModelCatalog, PriceBook, StateStore, TokenCounter
 from routeiq_sdk.wire import Codec, ModelEntry
 
 from ..pipeline.watchdog import Watchdog
@@ -48,11 +48,19 @@ class Bound(Struct, frozen=True):
         return self.provider  # type: ignore[return-value]
 
 
+def account(bound: Bound) -> tuple[str, ...]:
+    """Deployments of one account know the same files, batches and stored answers."""
+    deployment = bound.deployment
+    key = deployment.api_key.reveal() if deployment.api_key else ""
+    return (deployment.provider, deployment.api_base or "", key)
+
+
 class Models:
     """Model names of the configuration → deployments; exact names first, then the most specific wildcard."""
 
     def __init__(self, bound: Sequence[Bound]) -> None:
         self.by_id = {each.deployment.id: each for each in bound}
+        self.accounts = len({account(each) for each in bound if each.upstream is not None})
         self._exact: dict[str, tuple[Bound, ...]] = {}
         wild: dict[str, list[Bound]] = {}
         for each in bound:
@@ -158,6 +166,7 @@ class Graph:
     book: PriceBook | None = None
     catalog: ModelCatalog | None = None
     counter: TokenCounter | None = None
+    store: StateStore | None = None
 
     @property
     def deployments(self) -> tuple[Deployment, ...]:

@@ -9,27 +9,13 @@ from __future__ import annotations
 
 import re
 from asyncio import CancelledError, timeout
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from time import monotonic
 from typing import Any
 
-from routeiq_sdk import (
-    Call,
-    ClientError,
-    Deny,
-    Deployment,
-    Fail,
-    GraphError,
-    Model,
-    Next,
-    Plan,
-    Principal,
-    Reject,
-    Request,
-    Response,
-    Retry,
-    RouteIQError,
-)
+from routeiq_sdk import Call, ClientError, Deployment, GraphError, Request, Response, RouteIQError
+from routeiq_sdk.decisions import Deny, Fail, Model, Next, Plan, Principal, Reject, Retry
 from routeiq_sdk.stream import Block, Event, MessageEnd
 
 from ..pipeline.watchdog import Watch
@@ -37,7 +23,6 @@ from .meter import Cell
 
 Cells = tuple[Cell, ...]
 
-NO_ARGUMENT: Any = object()
 NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 ANSWERS: dict[str, tuple[type, ...]] = {
@@ -48,176 +33,96 @@ ANSWERS: dict[str, tuple[type, ...]] = {
 MEMBERS: dict[str, type] = {"candidates": Deployment, "on_stream_event": Event, "on_block": Block}
 
 
-async def ask(cells: Cells, watch: Watch, first: Any, second: Any, third: Any = NO_ARGUMENT) -> Any:
-    """gate and first: the first answer that is not None. Fixed arguments, because `*args` would cost 0.1 µs a call."""
+async def _run(ends: bool, cells: Cells, watch: Watch, value: Any, *args: Any) -> Any:
+    """The first answer where one `ends` the chain, else what became of `value`. Notify hooks answer None and change nothing."""
     outer = watch.until, watch.what
+    usual, last = len(args) == 1, args and args[-1]  # unpacking `args` costs 0.1 µs a call
     now = monotonic()
     try:
         for cell in cells:
             if cell.skip_until and cell.quarantined(now):
                 continue
-            watch.until, watch.what = now + cell.timeout_s, cell
+            watch.until = now + cell.timeout_s
+            watch.what = cell
             try:
-                answer = await (cell.call(first, second) if third is NO_ARGUMENT else cell.call(first, second, third))
+                answer = await (cell.call(value, last) if usual else cell.call(value, *args))
+                if watch.fired is not None:
+                    raise CancelledError  # the plugin caught it
                 if answer is not None:
-                    _check(cell, answer)
-            except CancelledError:
-                answer = None
-                _overdue(cell, watch)
-            except ClientError:
-                raise
-            except Exception as error:
-                answer = None
-                if watch.fired is cell:
-                    watch.disarm()
-                cell.failed(error, now)
-            else:
+                    answer = _checked(cell, answer)
                 if cell.misses:
                     cell.misses = 0
-            if watch.fired is not None:
-                _swallowed(cell, watch)
+            except (Exception, CancelledError) as error:
                 answer = None
+                cause = _cause(cell, watch, error)
+                if watch.fired is not None:
+                    raise CancelledError from None  # it was meant for the whole task
+                if cause is None:
+                    raise
+                cell.failed(cause)
             ended = monotonic()
             cell.calls += 1
             cell.seconds += ended - now
             now = ended
-            if answer is not None:
+            if answer is None:
+                continue
+            if ends or type(answer) is Deny:
                 return answer
-        return None
+            value = answer
+        return None if ends else value
     finally:
         watch.until, watch.what = outer
 
 
-async def fold(cells: Cells, watch: Watch, value: Any, *args: Any) -> Any:
-    """transform: each gets what the one before returned. A `Deny` ends it."""
-    outer = watch.until, watch.what
-    now = monotonic()
-    try:
-        for cell in cells:
-            if cell.skip_until and cell.quarantined(now):
-                continue
-            watch.until, watch.what = now + cell.timeout_s, cell
-            try:
-                answer = await cell.call(value, *args)
-                if answer is not None:
-                    _check(cell, answer)
-            except CancelledError:
-                answer = None
-                _overdue(cell, watch)
-            except ClientError:
-                raise
-            except Exception as error:
-                answer = None
-                if watch.fired is cell:
-                    watch.disarm()
-                cell.failed(error, now)
-            else:
-                if cell.misses:
-                    cell.misses = 0
-            if watch.fired is not None:
-                _swallowed(cell, watch)
-                answer = None
-            ended = monotonic()
-            cell.calls += 1
-            cell.seconds += ended - now
-            now = ended
-            if answer is not None:
-                value = answer
-                if type(answer) is Deny:
-                    break
-        return value
-    finally:
-        watch.until, watch.what = outer
+ask = partial(_run, True)
+"""gate and first: the first answer that is not None."""
+fold = partial(_run, False)
+"""transform: each gets what the one before returned. A `Deny` ends it."""
+tell = partial(_run, False)
+"""notify: all run, whatever becomes of the others."""
 
 
-async def tell(cells: Cells, watch: Watch, first: Any, second: Any = NO_ARGUMENT) -> None:
-    """notify: all run, whatever becomes of the others."""
-    outer = watch.until, watch.what
-    now = monotonic()
-    try:
-        for cell in cells:
-            if cell.skip_until and cell.quarantined(now):
-                continue
-            watch.until, watch.what = now + cell.timeout_s, cell
-            try:
-                await (cell.call(first) if second is NO_ARGUMENT else cell.call(first, second))
-            except CancelledError:
-                _overdue(cell, watch)
-            except Exception as error:
-                cell.failed(error, now)
-            else:
-                if cell.misses:
-                    cell.misses = 0
-            if watch.fired is not None:
-                _swallowed(cell, watch)
-            ended = monotonic()
-            cell.calls += 1
-            cell.seconds += ended - now
-            now = ended
-    finally:
-        watch.until, watch.what = outer
-
-
-def pass_event(cells: Cells, event: Event, rc: Any) -> Event | Sequence[Event] | Deny:
-    """transform of `on_stream_event`, sync: the same object back means that nobody changed it."""
+def fold_sync(cells: Cells, value: Any, rc: Any) -> Any:
+    """transform of the sync hooks: the same object back means that nobody changed it. Several events go on one by one."""
     now = monotonic()
     for place, cell in enumerate(cells):
         if cell.skip_until and cell.quarantined(now):
             continue
         try:
-            answer = cell.call(event, rc)
-            if answer is not None and answer is not event:
-                _check(cell, answer)
-        except ClientError:
-            raise
-        except Exception as error:
-            answer = None
-            cell.failed(error, now)
-        else:
+            answer = cell.call(value, rc)
+            if answer is not None and answer is not value:
+                answer = _checked(cell, answer)
             if cell.misses:
                 cell.misses = 0
+        except Exception as error:
+            answer = None
+            if cell.may_refuse and isinstance(error, ClientError):
+                raise
+            cell.failed(error)
         ended = monotonic()
         cell.calls += 1
         cell.seconds += ended - now
         now = ended
-        if answer is None or answer is event:
+        if answer is None or answer is value:
             continue
-        if isinstance(answer, Event):
-            event = answer
-        elif isinstance(answer, Deny):
-            return answer
-        else:
-            return _pass_all(cells[place + 1 :], answer, rc)
-    return event
+        if isinstance(value, Event) and not isinstance(answer, Event):
+            return answer if isinstance(answer, Deny) else _fold_each(cells[place + 1 :], answer, rc)
+        value = answer
+    return value
 
 
-def _pass_all(cells: Cells, events: Sequence[Event], rc: Any) -> Sequence[Event] | Deny:
+pass_event: Callable[[Cells, Event, Any], Event | Sequence[Event] | Deny] = fold_sync
+"""`on_stream_event`."""
+
+
+def _fold_each(cells: Cells, events: Sequence[Event], rc: Any) -> Sequence[Event] | Deny:
     out: list[Event] = []
     for event in events:
-        answer = pass_event(cells, event, rc) if cells else event
+        answer = pass_event(cells, event, rc)
         if isinstance(answer, Deny):
             return answer
         out.extend((answer,) if isinstance(answer, Event) else answer)
     return out
-
-
-def fold_sync(cells: Cells, value: Any, *args: Any) -> Any:
-    for cell in cells:
-        now = monotonic()
-        if cell.skip_until and cell.quarantined(now):
-            continue
-        try:
-            answer = cell.call(value, *args)
-            if answer is not None:
-                _check(cell, answer)
-                value = answer
-        except Exception as error:
-            cell.failed(error, now)
-        else:
-            cell.misses = 0
-        cell.calls += 1
-        cell.seconds += monotonic() - now
-    return value
 
 
 def collect(cell: Cell, *args: Any) -> list[Any]:
@@ -237,51 +142,33 @@ async def attempt_safely(cell: Cell, *args: Any) -> Any:
         async with timeout(cell.timeout_s):
             return await cell.call(*args)
     except Exception as error:
-        cell.closed = False
-        return cell.failed(error, monotonic())
+        return cell.failed(error)
 
 
-def _swallowed(cell: Cell, watch: Watch) -> None:
-    """The plugin caught the cancellation and went on."""
-    if watch.fired is not cell:
-        raise CancelledError
-    watch.disarm()
-    cell.failed("it caught its own cancellation", monotonic())
+def _cause(cell: Cell, watch: Watch, error: BaseException) -> BaseException | str | None:
+    """What the plugin did wrong; None where the failure is not its own."""
+    if watch.fired is cell:
+        watch.disarm()
+        return f"no answer within {cell.timeout_s:g} s (hook_timeout_s in its manifest)"
+    if isinstance(error, CancelledError):
+        return None if watch.task.cancelling() else "it cancelled itself"
+    return None if cell.may_refuse and isinstance(error, ClientError) else error
 
 
-def _overdue(cell: Cell, watch: Watch) -> None:
-    """Cancelled inside a plugin: by the watchdog because of this very call, or by somebody else?"""
-    if watch.fired is not cell:
-        if watch.task.cancelling():
-            raise
-        cell.failed("it cancelled itself", watch.until)
-        return
-    watch.disarm()
-    cell.failed(f"no answer within {cell.timeout_s:g} s (hook_timeout_s in its manifest)", watch.until)
-
-
-def _are_headers(answer: Any) -> bool:
-    return all(NAME.fullmatch(name) and VALUE.fullmatch(value) for name, value in answer)
-
-
-def _ends(answer: Any) -> bool:
-    return any(type(each) is MessageEnd for each in (answer if isinstance(answer, list | tuple) else (answer,)))
-
-
-def _check(cell: Cell, answer: Any) -> None:
+def _checked(cell: Cell, answer: Any) -> Any:
+    """The answer, None of hooks whose answer means nothing."""
     allowed = ANSWERS.get(cell.hook)
     if allowed is None:
-        return
+        return None
     if not isinstance(answer, allowed):
         names = ", ".join(kind.__name__ for kind in allowed)
         raise TypeError(f"answered {type(answer).__name__}; allowed are {names} and None")
-    if cell.hook == "response_headers" and not _are_headers(answer):
+    several = answer if isinstance(answer, list | tuple) else (answer,)
+    if cell.hook == "response_headers" and not all(NAME.fullmatch(name) and VALUE.fullmatch(value) for name, value in several):
         raise TypeError("answered a header that is no latin-1 text of one line")
-    if cell.hook == "on_stream_event" and _ends(answer):
+    if cell.hook == "on_stream_event" and any(type(each) is MessageEnd for each in several):
         raise TypeError("answered a MessageEnd: only the provider ends an answer")
     member = MEMBERS.get(cell.hook)
-    if member and isinstance(answer, list | tuple) and not all(isinstance(each, member) for each in answer):
+    if member and several is answer and not all(isinstance(each, member) for each in several):
         raise TypeError(f"answered a sequence with something else than {member.__name__} in it")
-
-
-__all__ = ["Cells", "ask", "attempt_safely", "collect", "fold", "fold_sync", "pass_event", "tell"]
+    return answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from routeiq_sdk import FailureMode, Hold, Manifest, PluginFailure
@@ -19,14 +20,16 @@ class Cell:
     """Counters are plain attributes, written by the guard in line: a method call each would double the cost of a hook."""
 
     __slots__ = (
-        "alarm", "call", "calls", "closed", "failures", "hook", "manifest", "misses", "plugin", "quarantinable", "seconds", "skip_until",
-        "skipped", "timeout_s",
+        "alarm", "call", "calls", "closed", "failures", "hook", "manifest", "may_refuse", "misses", "plugin", "quarantinable", "seconds",
+        "skip_until", "skipped", "timeout_s",
     )  # fmt: skip
 
     def __init__(self, manifest: Manifest, hook: str, kind: str, call: Callable[..., Any]) -> None:
         self.manifest, self.plugin, self.hook, self.call = manifest, manifest.name, hook, call
-        observes = hook == "on_block" and manifest.hold is Hold.NOTHING
-        self.closed = manifest.on_failure is FailureMode.CLOSED and kind != "notify" and not observes
+        observes = kind == "notify" or (hook == "on_block" and manifest.hold is Hold.NOTHING)
+        self.closed = manifest.on_failure is FailureMode.CLOSED and not observes and hook != "on_config_changed"
+        self.may_refuse = kind != "notify" and hook != "response_headers"
+        """Whether its `ClientError` is the client's; else there is nobody left to refuse, and it is a failure."""
         self.quarantinable = not self.closed and kind in ("transform", "notify")
         self.timeout_s = manifest.hook_timeout_s
         self.alarm: Callable[[Cell], None] | None = None
@@ -34,21 +37,20 @@ class Cell:
         self.calls = self.failures = self.skipped = self.misses = 0
         self.seconds = self.skip_until = 0.0
 
-    def failed(self, cause: BaseException | str, now: float) -> None:
+    def failed(self, cause: BaseException | str) -> None:
         """Count a failure of the plugin's own. Raises `PluginFailure` when it fails closed."""
         failure = PluginFailure(self.plugin, self.hook, cause)
         self.failures += 1
         self.misses += 1
         if self.quarantinable and self.misses >= QUARANTINE_AFTER:
-            self.skip_until = now + QUARANTINE_S
+            self.skip_until = monotonic() + QUARANTINE_S
             if self.alarm:
                 self.alarm(self)
-            log.warning(
-                "plugin %s, hook %s: %d failures in a row, quarantined for %.0f s", self.plugin, self.hook, self.misses, QUARANTINE_S
-            )
-        log.error("%s", failure, exc_info=cause if isinstance(cause, BaseException) else None)
+            log.warning("%s: %d failures in a row, quarantined for %.0f s", failure, self.misses, QUARANTINE_S)
+        error = cause if isinstance(cause, BaseException) else None
+        log.error("%s", failure, exc_info=error)
         if self.closed:
-            raise failure from (cause if isinstance(cause, BaseException) else None)
+            raise failure from error
 
     def quarantined(self, now: float) -> bool:
         """True while quarantined. Afterwards one call goes through as a probe: it either clears `misses` or renews the quarantine."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from time import monotonic, time
 from typing import Any, TypeVar
 
 from routeiq_sdk import CLOCK, ConfigError, Deployment, GraphError, Manifest, ServiceKey
@@ -17,14 +17,6 @@ from .meter import Cell
 T = TypeVar("T")
 STOP_S = 10.0
 log = logging.getLogger("routeiq.plugins")
-
-
-class SystemClock:
-    def monotonic(self) -> float:
-        return monotonic()
-
-    def time(self) -> float:
-        return time()
 
 
 class Ctx:
@@ -51,7 +43,7 @@ class Ctx:
 
     def optional(self, key: ServiceKey[T]) -> T | None:
         if key == CLOCK:
-            return SystemClock()  # type: ignore[return-value]
+            return time  # type: ignore[return-value]  # the module has the clock's functions
         if key not in (*self._manifest.requires, *self._manifest.optional):
             raise GraphError(f"plugin {self.name} asks for {key}: name it in `requires` or `optional` of its manifest")
         return self.services.get(key)
@@ -69,7 +61,6 @@ class Running:
         self.config_before: object | None = None
         """While a reload that changed the config in place is not committed: what it was."""
         self.holders = 0
-        self.started = False
         self.dead = ""
         """Why the plugin no longer works, once its lifespan has ended by itself."""
         self._stop = asyncio.Event()
@@ -88,7 +79,6 @@ class Running:
         self._task = asyncio.get_running_loop().create_task(self._live(lifespan, ready))
         done, _ = await asyncio.wait((ready, self._task), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         if ready in done:
-            self.started = True
             self._task.add_done_callback(self._ended)
             return
         if not done:
@@ -108,7 +98,7 @@ class Running:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A lifespan that ends by itself takes its plugin's connections with it: readiness says so."""
-        if not self._stop.is_set() and self.started:
+        if not self._stop.is_set():
             error = None if task.cancelled() else task.exception()
             self.dead = f"its lifespan ended: {type(error).__name__ if error else 'cancelled'}"
             log.error("plugin %s: %s", self.name, self.dead, exc_info=error)

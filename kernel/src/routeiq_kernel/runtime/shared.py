@@ -27,16 +27,14 @@ class Shared:
 
     @classmethod
     def create(cls, workers: int) -> Shared:
-        fd = _memory_file()
-        os.ftruncate(fd, workers * SLOT_BYTES)
-        return cls(memoryview(mmap.mmap(fd, workers * SLOT_BYTES)).cast("q"), fd, 0)
+        return cls(memoryview(mmap.mmap(-1, workers * SLOT_BYTES)).cast("q"), _lock_file() if workers > 1 else -1, 0)
 
     def slot(self, index: int) -> Shared:
         return Shared(self._slots, self._fd, index)
 
     def admit(self, limit: int) -> bool:
         """Take one place; False when `limit` places are taken by all workers together (0: no limit)."""
-        if len(self._slots) == 1 or not limit:
+        if self._fd < 0 or not limit:
             return self._take(limit)
         fcntl.lockf(self._fd, fcntl.LOCK_EX)
         try:
@@ -62,7 +60,8 @@ class Shared:
         self._slots[index] = 0
 
 
-def _memory_file() -> int:
+def _lock_file() -> int:
+    """One that needs no writable disk, where the system has such."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("routeiq")
     fd, name = tempfile.mkstemp(prefix="routeiq-")

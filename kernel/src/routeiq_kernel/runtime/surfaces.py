@@ -21,6 +21,8 @@ class Surfaces:
         self.base = base_path.rstrip("/")
         table: dict[tuple[str, str], tuple[Surface, ...]] = {}
         for surface in surfaces:
+            if surface.format not in codecs and (surface.kind in ("forward", "socket") or surface.handler):
+                continue
             if surface.format not in codecs:
                 raise GraphError(f"plugin {owner[id(surface)]}: surface {surface.path} has the unknown format {surface.format!r}")
             key = (surface.method, self.base + surface.path)
@@ -29,9 +31,9 @@ class Surfaces:
             if len(defaults) > 1:
                 names = sorted({owner[id(each)] for each in defaults})
                 raise GraphError(f"{key[0]} {key[1]} is served by {' and '.join(names)}: disable one, or give one a `match`")
-        self._exact = {key: found for key, found in table.items() if "{" not in key[1]}
-        patterns = sorted(((method, path) for method, path in table if "{" in path), key=lambda key: (-len(PART.sub("", key[1])), key))
-        self._patterns = [(method, _compiled(path), table[method, path]) for method, path in patterns]
+        self._exact = {key: found for key, found in table.items() if not _is_pattern(*key)}
+        patterns = sorted((key for key in table if _is_pattern(*key)), key=lambda key: (-len(PART.sub("", key[1])), key))
+        self._patterns = [(method, path.partition("{")[0], _compiled(path), table[method, path]) for method, path in patterns]
 
     def __bool__(self) -> bool:
         return bool(self._exact or self._patterns)
@@ -42,17 +44,22 @@ class Surfaces:
             chosen = _matching(exact, headers, query)
             if chosen is not None:
                 return chosen, NO_PARAMS
-        for each, pattern, surfaces in self._patterns:
-            found = pattern.fullmatch(path) if each == method else None
-            chosen = _matching(surfaces, headers, query) if found else None
-            if found and chosen is not None:
-                return chosen, found.groupdict()
+        wanted = (method,) if method == "WEBSOCKET" else (method, "*")
+        for each, start, pattern, surfaces in self._patterns:
+            if each in wanted and path.startswith(start) and (found := pattern.fullmatch(path)):
+                chosen = _matching(surfaces, headers, query)
+                if chosen is not None:
+                    return chosen, found.groupdict()
         return None
 
     def methods(self, path: str) -> list[str]:
         """The methods that the path takes; none for an unknown path."""
         known = {method for method, each in self._exact if each == path}
-        return sorted(known | {method for method, pattern, _ in self._patterns if pattern.fullmatch(path)})
+        return sorted(known | {method for method, _, pattern, _ in self._patterns if pattern.fullmatch(path)})
+
+
+def _is_pattern(method: str, path: str) -> bool:
+    return "{" in path or method == "*"
 
 
 def _matching(surfaces: Sequence[Surface], headers: Headers, query: str) -> Surface | None:

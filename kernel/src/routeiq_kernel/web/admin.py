@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,48 +18,42 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def admin_routes(gateway: Gateway) -> list[tuple[str, str, Handler]]:
-    async def status(request: Request) -> Response:
-        return await _asked(gateway, request, "status")
-
-    async def reload(request: Request) -> Response:
-        return await _asked(gateway, request, "reload")
+    """What `worker` says is of that process alone; the meters of all workers together are in the parent's status."""
 
     async def plugins(request: Request) -> Response:
         now = gateway.status()
-        return _json({"plugins": now["plugins"], "edges": now["edges"], "hooks": now["hooks"]})
+        return _json({"worker": os.getpid(), **{name: now[name] for name in ("plugins", "edges", "hooks")}})
 
     async def plugin(request: Request) -> Response:
         name = request.path_params["name"]
         now = gateway.status()
-        found = next((each for each in now["plugins"] if each["name"] == name), None)
-        if found is None:
-            return problem(404, "unknown_plugin", f"No plugin {name!r} is enabled.", request.scope["routeiq.request_id"])
-        return _json({**found, "meter": [cell for cell in now["hooks"] if cell["plugin"] == name]})
+        for found in now["plugins"]:
+            if found["name"] == name:
+                return _json({"worker": os.getpid(), **found, "meter": [cell for cell in now["hooks"] if cell["plugin"] == name]})
+        return problem(404, "unknown_plugin", f"No plugin {name!r} is enabled.", request.scope["routeiq.request_id"])
 
     async def why(request: Request) -> Response:
         return _json(gateway.status()["why_parsed"])
 
     return [
-        ("GET", "/admin/status", status),
-        ("POST", "/admin/reload", reload),
+        ("GET", "/admin/status", partial(_asked, gateway, "status")),
+        ("POST", "/admin/reload", partial(_asked, gateway, "reload")),
         ("GET", "/admin/plugins", plugins),
         ("GET", "/admin/plugins/{name}", plugin),
         ("GET", "/admin/why-parsed", why),
     ]
 
 
-async def _asked(gateway: Gateway, request: Request, op: str) -> Response:
+async def _asked(gateway: Gateway, op: str, request: Request) -> Response:
     request_id = request.scope["routeiq.request_id"]
     if gateway.parent is None:
-        return (
-            _json(gateway.status())
-            if op == "status"
-            else problem(501, "no_parent", "This gateway runs without a parent process.", request_id)
-        )
+        if op == "status":
+            return _json(gateway.status())
+        return problem(501, "no_parent", "This gateway runs without a parent process.", request_id)
     answer = await gateway.parent(op, {})
-    if answer.get("ok", True):
+    if answer["ok"]:
         return _json(answer)
-    return problem(422, f"{op}_failed", "; ".join(map(str, answer.get("errors", ()))), request_id, errors=list(answer.get("errors", ())))
+    return problem(422, f"{op}_failed", "; ".join(answer["errors"]), request_id, errors=answer["errors"])
 
 
 def _json(value: Any) -> Response:
@@ -65,13 +61,6 @@ def _json(value: Any) -> Response:
 
 
 def problem(status: int, code: str, detail: str, request_id: str, **more: Any) -> Response:
-    body = {
-        "type": "about:blank",
-        "title": code.replace("_", " "),
-        "status": status,
-        "code": code,
-        "detail": detail,
-        "request_id": request_id,
-        **more,
-    }
+    facts = {"status": status, "code": code, "detail": detail, "request_id": request_id, **more}
+    body = {"type": "about:blank", "title": code.replace("_", " "), **facts}
     return Response(msgspec.json.encode(body), status, media_type="application/problem+json")

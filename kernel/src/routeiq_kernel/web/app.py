@@ -86,10 +86,10 @@ class Gateway:
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._app({**scope, "method": "WEBSOCKET"}, receive, denying(send))
         elif scope["type"] == "lifespan":
             await _lifespan(receive, send)
-        else:
-            await send({"type": "websocket.close", "code": 1008})
 
     async def _dispatch(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         headers = Headers(scope["headers"])
@@ -99,8 +99,7 @@ class Gateway:
         if found:
             await self._request(found, scope, receive, send, headers, request_id)
         else:
-            scope["routeiq.request_id"] = request_id
-            await self._cold(scope, receive, send)
+            await self._cold({**scope, "type": "http", "routeiq.request_id": request_id}, receive, send)  # a WebSocket is refused as one
 
     async def _request(self, found: Found, scope: dict[str, Any], receive: Receive, send: Send, headers: Headers, request_id: str) -> None:
         graph = self.graph
@@ -263,6 +262,15 @@ def layered(app: Any, graph: Graph) -> Any:
             allow_headers=("*",), expose_headers=CORS_EXPOSED,
         )  # fmt: skip
     return app
+
+
+def denying(send: Send) -> Send:
+    """For a WebSocket that was not accepted: an answer is the refusal of its handshake."""
+
+    async def adapted(message: Any) -> None:
+        await send({**message, "type": f"websocket.{message['type']}"} if message["type"].startswith("http.") else message)
+
+    return adapted
 
 
 async def _stop(error: Error) -> str:

@@ -6,9 +6,10 @@ from __future__ import annotations
 import logging
 from asyncio import CancelledError
 from collections.abc import Coroutine
-from math import isfinite
+from math import ceil, isfinite
 from typing import Any
 
+from msgspec import structs
 from routeiq_sdk import ClientError, PluginFailure, UpstreamError
 from routeiq_sdk.stream import Error
 
@@ -17,7 +18,7 @@ from ..pipeline.context import Rc, Stopped
 from ..pipeline.deadlines import timed_out
 
 log = logging.getLogger("routeiq.request")
-UNWRITABLE = Error(kind="server", code="internal_error", message="The gateway failed; the request id leads to the reason in its log.")
+INTERNAL = Error(kind="server", code="internal_error", message="The gateway failed; the request id leads to the reason in its log.")
 
 
 async def serve(rc: Rc, work: Coroutine[Any, Any, str]) -> None:
@@ -40,7 +41,7 @@ async def serve(rc: Rc, work: Coroutine[Any, Any, str]) -> None:
         error = Error(kind="server", code="plugin_failure", message=f"The plugin {failure.plugin!r} failed; the request was not processed.")
     except Exception:
         log.exception("unexpected failure", extra={"request_id": rc.request_id})
-        error = Error(kind="server", code="internal_error", message="The gateway failed; the request id leads to the reason in its log.")
+        error = INTERNAL
     if error is None:
         rc.outcome_status = rc.outcome_status or "cancelled"
         return
@@ -54,7 +55,7 @@ async def serve(rc: Rc, work: Coroutine[Any, Any, str]) -> None:
         except Exception:
             log.exception("an error could not be written", extra={"request_id": rc.request_id})
             rc.egress.plain = True
-            await respond(rc, UNWRITABLE)
+            await respond(rc, INTERNAL)
     except CancelledError:
         if rc.watch.fired is None:
             raise
@@ -75,7 +76,7 @@ def _cancelled(rc: Rc) -> Error | None:
     """None when there is nobody left to tell."""
     fired = rc.watch.fired
     if fired is None and not rc.watch.task.cancelling():
-        return Error(kind="server", code="internal_error", message="The gateway failed; the request id leads to the reason in its log.")
+        return INTERNAL
     if fired is None:
         rc.outcome_status = "cancelled"
         raise
@@ -87,13 +88,20 @@ def _cancelled(rc: Rc) -> Error | None:
     return timed_out(fired)
 
 
+def _in_stream(rc: Rc, error: Error) -> bytes:
+    """The encoder that wrote the stream knows its ids and numbers."""
+    if rc.encoder is None:
+        return rc.codec.stream_error(error, rc.request_id)
+    return rc.encoder.feed([structs.replace(error, frame=None, request_id=error.request_id or rc.request_id)])
+
+
 async def respond(rc: Rc, error: Error, refused: Refused | None = None) -> None:
     egress = rc.egress
     if egress.ended or rc.gone:
         return
     if egress.started:
         if egress.streaming:
-            await egress.end(rc.codec.stream_error(error, rc.request_id))
+            await egress.end(_in_stream(rc, error))
         return
     rc.ingress.stop()
     if refused is not None and refused.format == rc.codec.name:
@@ -101,11 +109,8 @@ async def respond(rc: Rc, error: Error, refused: Refused | None = None) -> None:
         return
     status, headers, body = rc.codec.build_error(error, rc.request_id)
     known = {name for name, _ in headers}
-    extra = [(name, value) for name, value in (refused.headers if refused else ()) if name not in known]
-    if (
-        error.retry_after_s is not None
-        and isfinite(error.retry_after_s)
-        and not any(name == b"retry-after" for name, _ in (*headers, *extra))
-    ):
-        extra.append((b"retry-after", b"%d" % max(0, -(-error.retry_after_s // 1))))
-    await egress.whole(status, [*headers, *extra], body)
+    lines = [*headers, *(line for line in (refused.headers if refused else ()) if line[0] not in known)]
+    wait_s = error.retry_after_s
+    if wait_s is not None and isfinite(wait_s) and all(name != b"retry-after" for name, _ in lines):
+        lines.append((b"retry-after", b"%d" % max(0, ceil(wait_s))))
+    await egress.whole(status, lines, body)

@@ -12,7 +12,7 @@ import msgspec
 if TYPE_CHECKING:
     from ..pipeline.context import Rc
 
-LIBRARIES = ("aiohttp", "asyncio", "h2", "hpack", "hypercorn", "wsproto")
+LIBRARIES = ("aiohttp", "asyncio", "h2", "hpack", "hypercorn", "uvicorn", "wsproto")
 """At level debug they log headers and payloads: never below warning."""
 request_log = logging.getLogger("routeiq.request")
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

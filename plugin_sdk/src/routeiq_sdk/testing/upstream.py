@@ -162,7 +162,8 @@ class _Wire(asyncio.Protocol):
         return await self._take(int(exchange.header("content-length") or 0))
 
     async def _take_line(self) -> bytes:
-        await self._has(lambda: b"\r\n" in self.buffer)
+        if not await self._has(lambda: b"\r\n" in self.buffer):
+            raise ConnectionResetError("the client left inside its request")
         return (await self._take(self.buffer.index(b"\r\n") + 2))[:-2]
 
     async def _take(self, count: int) -> bytes:

@@ -1,7 +1,8 @@
 """Who may use the gateway: whoever sends the master key.
 
-`x-litellm-api-key` alone decides where it is present; then `Authorization: Bearer`, then `x-api-key`. Every header that holds
-the master key counts as consumed, so that it cannot reach a provider as the client's own credential.
+`x-litellm-api-key` alone decides where it is present; then `Authorization: Bearer`, `x-api-key` or `x-goog-api-key`; without any of
+these, `key` in the query, as Google's clients may send it. Every header that holds the master key counts as consumed, so that it cannot
+reach a provider as the client's own credential; the query's `key` is never forwarded.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from hmac import compare_digest
 from secrets import token_bytes
+from urllib.parse import parse_qsl
 
 from attrs import frozen
-from routeiq_sdk import ConfigError, PluginContext, Principal, Reject, Secret, hookimpl, setting
+from routeiq_sdk import ConfigError, PluginContext, Principal, Reject, RequestContext, Secret, hookimpl, setting
 from routeiq_sdk.wire import Headers
 
 from .keyfile import load_or_create
 
-OWN, BEARER, API_KEY = b"x-litellm-api-key", b"authorization", b"x-api-key"
-CREDENTIALS = {name: name.decode() for name in (OWN, BEARER, API_KEY, b"api-key", b"x-goog-api-key")}
+OWN, BEARER, API_KEY, GOOGLE_KEY = b"x-litellm-api-key", b"authorization", b"x-api-key", b"x-goog-api-key"
+PLAIN = (API_KEY, GOOGLE_KEY)
+CREDENTIALS = {name: name.decode() for name in (OWN, BEARER, API_KEY, GOOGLE_KEY, b"api-key")}
 WHERE = "set general_settings.master_key or LITELLM_MASTER_KEY"
 FIRST_REQUEST = (
     "curl {url}/v1/chat/completions -H 'Authorization: Bearer %s' -H 'content-type: application/json' "
@@ -58,21 +61,30 @@ class AuthKeys:
         yield
 
     @hookimpl
-    async def authenticate(self, headers: Headers) -> Principal | Reject | None:
+    async def authenticate(self, headers: Headers, rc: RequestContext) -> Principal | Reject | None:
         found: dict[bytes, bytes] = {}
         for name, value in headers.raw:
             if name in CREDENTIALS:
                 if name in found:
                     return Reject(f"The header {CREDENTIALS[name]} was sent more than once.")
                 found[name] = value
-        return self._judge(found) if found else None
+        judged = self._judge(found) if found else None
+        return self._judge_query(rc.query) if judged is None and "key=" in rc.query else judged
 
     def _judge(self, found: dict[bytes, bytes]) -> Principal | Reject | None:
         key = self._key
         holding = [name for name, value in found.items() if compare_digest(_credential(name, value), key)]
-        if OWN in holding if OWN in found else BEARER in holding or API_KEY in holding:
+        if OWN in holding if OWN in found else any(name in holding for name in (BEARER, *PLAIN)):
             return Principal(id="master", kind="master", consumed=tuple([CREDENTIALS[name] for name in holding]))
-        return Reject() if OWN in found or API_KEY in found or _has_bearer(found) else None
+        return Reject() if OWN in found or any(name in found for name in PLAIN) or _has_bearer(found) else None
+
+    def _judge_query(self, query: str) -> Principal | Reject | None:
+        given = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == "key"]
+        if len(given) > 1:
+            return Reject("The query parameter key was sent more than once.")
+        if not given:
+            return None
+        return Principal(id="master", kind="master") if compare_digest(given[0].encode("utf-8", "replace"), self._key) else Reject()
 
 
 def _credential(name: bytes, value: bytes) -> bytes:

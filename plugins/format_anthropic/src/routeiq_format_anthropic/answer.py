@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import Raw, structs
+from routeiq_sdk.crossing import ALIAS, original, wrap
 from routeiq_sdk.request import Request
 from routeiq_sdk.stream import (
+    Annotation,
     Block,
     BlockDelta,
     BlockStart,
     BlockStop,
     Error,
     Event,
+    Media,
     MessageStart,
+    Opaque,
     OpaqueBlock,
     Reasoning,
     Refusal,
@@ -27,11 +31,18 @@ from routeiq_sdk.stream import (
     Usage,
     UsageParts,
 )  # fmt: skip
-from routeiq_sdk.wire import loads
 
-from . import blocks, errors, seals, stops, tools, usage
+from . import blocks, citations, errors, stops, usage
 from .fit import object_args
+from .losses import report
+from .names import alias
+from .parse import CALL_SEAL
 from .sse import NAME, write
+
+CLOSING = frozenset({"container", "context_management", "input_transformations"})
+"""Annotations that this format writes when the answer ends."""
+OPENING = frozenset({"diagnostics"})
+"""Annotations that are in the opening message already."""
 
 
 def for_client(block: Block, request: Request, losses: list[str]) -> Block | None:
@@ -40,34 +51,58 @@ def for_client(block: Block, request: Request, losses: list[str]) -> Block | Non
         case Refusal():
             return Text(text=block.text)
         case Text():
-            if block.origin == NAME:
-                return block
-            return structs.replace(block, citations=tuple(map(citation, block.citations)), native=b"", origin=NAME)
+            return _text(block, losses)
         case ToolCall(owner="client"):
-            name = tools.original(block.name, request.tools) if tools.may_be_alias(block.name) else block.name
-            return structs.replace(block, name=name, args=object_args(block, losses), kind="function")
+            return structs.replace(
+                block, name=_name(block, request), args=object_args(block, losses), kind="function", namespace="", seal=None
+            )
         case Reasoning():
             return _sealed(block)
         case ToolCall() | ToolResult() | OpaqueBlock() if block.origin == NAME:
             return block
-    losses.append("out.server_tools;drop" if isinstance(block, ToolCall | ToolResult) else "out.content;drop")
+        case Media():
+            report(losses, block.modality)
+        case ToolCall() | ToolResult():
+            report(losses, "server_tools")
+        case _:
+            report(losses, "content")
     return None
 
 
+def _text(block: Text, losses: list[str]) -> Text:
+    if block.phase is not None:
+        report(losses, "phase")
+    if block.logprobs:
+        report(losses, "logprobs")
+    if block.origin == NAME and all(citation.origin == NAME for citation in block.citations):
+        return block
+    own = tuple(citation for each in block.citations if (citation := citations.for_client(each, losses)) is not None)
+    return structs.replace(block, citations=own, native=b"", origin=NAME)
+
+
+def _name(call: ToolCall, request: Request) -> str:
+    """The client's own name of the tool."""
+    if not call.namespace and not ALIAS.fullmatch(call.name):
+        return call.name
+    namespace, name = original(call.name, ((tool.namespace, tool.name) for tool in request.tools))
+    namespace = call.namespace or namespace
+    return alias(name, namespace) if namespace else name
+
+
+def signature_of(call: Block) -> Reasoning | None:
+    """Another provider's signature on a call, in a thinking block of its own: it stands before the call and comes back with it."""
+    if not isinstance(call, ToolCall) or call.seal is None or call.seal.family == NAME:
+        return None
+    return _sealed(Reasoning(form=CALL_SEAL, seal=call.seal))
+
+
 def _sealed(block: Reasoning) -> Reasoning:
-    seal = block.seal
+    if block.form == "compaction" and block.origin == NAME:
+        return block
+    seal, is_hidden = block.seal, not block.text and block.form in ("redacted", "encrypted")
     if seal is not None and seal.family != NAME:
-        seal, block = Seal(seals.wrap(block, seal.value, seal.family), NAME), structs.replace(block, native=b"", origin="")
-    is_hidden = seal is not None and not block.text and block.form in ("redacted", "encrypted")
-    return structs.replace(block, seal=seal, form="redacted" if is_hidden else "thinking")
-
-
-def citation(raw: bytes) -> bytes:
-    """A URL citation of another format in this one's words; it has no encrypted index and so cannot go back to the provider."""
-    given = loads(raw)
-    given = given.get("url_citation", given) if isinstance(given, dict) else {}
-    url, title = given.get("url", ""), given.get("title", "")
-    return write({"type": "web_search_result_location", "url": url, "title": title, "cited_text": "", "encrypted_index": ""})
+        seal, block = Seal(wrap(block, seal.family), NAME), structs.replace(block, native=b"", origin="")
+    return structs.replace(block, seal=seal, form="redacted" if is_hidden and seal is not None else "thinking")
 
 
 def message_fields(start: MessageStart, request: Request, is_native: bool, parts: UsageParts | None) -> dict[str, Any]:
@@ -102,20 +137,35 @@ def stop_fields(stop: Stop, has_tools: bool, has_refusal: bool, is_native: bool,
     elif reason == "stop" and (has_refusal or has_tools):
         stop = structs.replace(stop, reason="refusal" if has_refusal else "tool_use", native="")
     wire = stops.to_wire(stop.reason, stop.native, is_native)
-    if stop.reason == "other" and wire == "end_turn":
-        losses.append("out.stop_reason;approx")
+    if stop.reason not in stops.TO_WIRE and wire == "end_turn":
+        report(losses, "stop_reason", "approx")
     fields: dict[str, Any] = {"stop_reason": wire, "stop_sequence": stop.sequence if wire == "stop_sequence" else None}
     if stop.details and is_native:
         fields["stop_details"] = Raw(stop.details)
+    elif stop.details:
+        report(losses, "stop_details")
     return fields
+
+
+def closing_fields(annotations: Mapping[str, bytes]) -> dict[str, Any]:
+    return {name: Raw(raw) for name, raw in annotations.items() if name in CLOSING}
+
+
+def note(event: Annotation | Opaque, is_native: bool, losses: list[str]) -> bool:
+    """Whether the annotation belongs to the end of the answer; reports what this format cannot say."""
+    if isinstance(event, Annotation) and is_native and event.name in CLOSING | OPENING:
+        return event.name in CLOSING
+    if event.raw:
+        report(losses, event.name)
+    return False
 
 
 class Collector:
     """Folds events into one answer."""
 
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        self.losses: list[str] = []
+    def __init__(self, request: Request, losses: list[str]) -> None:
+        self.request, self.losses = request, losses
+        self.annotations: dict[str, bytes] = {}
         self.start, self.stop = MessageStart(), Stop(reason="other")
         self.usage: UsageParts | None = None
         self.error: Error | None = None
@@ -123,7 +173,7 @@ class Collector:
         self.has_tools = self.has_refusal = False
         self._open: dict[int, list[Event]] = {}
         self._order: list[int] = []
-        self._done: dict[int, Any] = {}
+        self._done: dict[int, list[Any]] = {}
 
     def feed(self, event: Event) -> None:
         self.is_native = self.is_native or (event.frame is not None and event.frame.format == NAME)
@@ -143,6 +193,10 @@ class Collector:
                 self.stop = event
             case Error():
                 self.error = event
+            case Annotation() if note(event, self.is_native, self.losses):
+                self.annotations[event.name] = event.raw
+            case Opaque() if event.raw:
+                report(self.losses, event.name)
 
     def _close(self, stop: BlockStop) -> None:
         events = self._open.pop(stop.index, [])
@@ -153,13 +207,14 @@ class Collector:
         self.has_tools = self.has_tools or (isinstance(shell, ToolCall) and shell.owner == "client")
         untouched = all(event.frame is not None and event.frame.format == NAME for event in (*events, stop))
         if untouched and stop.block is not None and stop.block.native:
-            self._done[stop.index] = Raw(stop.block.native)
+            self._done[stop.index] = [Raw(stop.block.native)]
             return
         whole = filled(shell, [event for event in events if isinstance(event, BlockDelta)], stop.block)
         block = for_client(whole, self.request, self.losses)
         written = blocks.write(block) if block else None
+        before = signature_of(whole)
         if written is not None:
-            self._done[stop.index] = written
+            self._done[stop.index] = [blocks.write(before), written] if before else [written]
 
     def body(self) -> bytes:
         if self.error is not None:
@@ -167,21 +222,26 @@ class Collector:
         for index in list(self._open):
             self._close(BlockStop(index=index))
         fields = message_fields(self.start, self.request, self.is_native, self.usage)
-        fields["content"] = [self._done[index] for index in self._order if index in self._done]
-        return write(fields | stop_fields(self.stop, self.has_tools, self.has_refusal, self.is_native, self.losses))
+        fields["content"] = [written for index in self._order for written in self._done.get(index, ())]
+        if self.usage is not None and self.usage.estimated:
+            report(self.losses, "usage", "approx")
+        fields |= stop_fields(self.stop, self.has_tools, self.has_refusal, self.is_native, self.losses)
+        return write(fields | closing_fields(self.annotations))
 
 
 def filled(shell: Block, deltas: list[BlockDelta], final: Block | None) -> Block:
     """The shell with the content of its deltas."""
-    joined: dict[str, str] = {}
-    for delta in deltas:
-        joined[delta.field] = delta.value if delta.field == "signature" else joined.get(delta.field, "") + delta.value
     if not deltas:
         return shell
+    pieces: dict[str, list[str]] = {}
+    for delta in deltas:
+        pieces.setdefault(delta.field, []).append(delta.value)
+    joined = {field: values[-1] if field == "signature" else "".join(values) for field, values in pieces.items()}
     match shell:
         case Text():
-            citations = tuple(delta.value.encode("utf-8", "replace") for delta in deltas if delta.field == "citation")
-            return structs.replace(shell, text=joined.get("text", ""), citations=citations)
+            cited = tuple(citations.decoded(value) or citations.UNREADABLE for value in pieces.get("citation", ()))
+            logprobs = joined.get("logprobs", "").encode("utf-8", "replace") or shell.logprobs
+            return structs.replace(shell, text=joined.get("text", ""), citations=cited, logprobs=logprobs)
         case Refusal():
             return structs.replace(shell, text=joined.get("text", ""))
         case ToolCall():
@@ -199,14 +259,17 @@ def seal_of(shell: Reasoning, signature: str | None, final: Block | None, family
     return Seal(signature, given.family if given else shell.origin or family or NAME, given.model if given else "")
 
 
-def collect(events: Iterable[Event], request: Request) -> bytes:
+def collect(events: Iterable[Event], request: Request, losses: list[str]) -> bytes:
     """The whole answer; the provider's own bytes where they are that and nobody touched them."""
-    given = [event for event in events if event.choice == 0]
+    every = list(events)
+    given = [event for event in every if event.choice == 0]
+    if len(given) < len(every):
+        report(losses, "n")
     frame = given[0].frame if given else None
     is_whole = frame is not None and frame.format == NAME and frame.count == len(given) and frame.data.lstrip()[:1] == b"{"
     if frame is not None and is_whole and all(event.frame is frame for event in given):
         return frame.data
-    collector = Collector(request)
+    collector = Collector(request, losses)
     for event in given:
         collector.feed(event)
     return collector.body()

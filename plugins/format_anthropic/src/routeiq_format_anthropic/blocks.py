@@ -6,18 +6,17 @@ so an edit that forgot to clear `native` is still an edit.
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64decode
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Raw, Struct, structs
+from routeiq_sdk.crossing import SEAL_PREFIX, unwrap
 from routeiq_sdk.errors import ClientError
-from routeiq_sdk.stream import Block, Cache, Media, OpaqueBlock, Reasoning, Refusal, Seal, Text, ToolCall, ToolResult
+from routeiq_sdk.stream import Block, Cache, Citation, Media, OpaqueBlock, Reasoning, Refusal, Seal, Text, ToolCall, ToolResult
 from routeiq_sdk.wire import loads
 
-from . import seals
+from . import citations, media
 from .sse import NAME
 from .sse import write as dumps
 
@@ -25,7 +24,7 @@ T = TypeVar("T")
 NULL = b"null"
 KNOWN = frozenset({
     "text", "image", "document", "tool_use", "tool_result", "thinking", "redacted_thinking", "search_result", "server_tool_use",
-    "mcp_tool_use",
+    "mcp_tool_use", "compaction",
 })  # fmt: skip
 STRING, LIST = b'"['
 """First bytes of a JSON string and a JSON array."""
@@ -48,6 +47,7 @@ class WireBlock(Struct):
     title: str | None = None
     citations: Raw = Raw()
     cache_control: Raw = Raw()
+    encrypted_content: str | None = None
 
 
 class BlockKind(Struct):
@@ -155,7 +155,7 @@ def parse(raw: bytes | Raw, place: str = "content") -> Block:
         return OpaqueBlock(type=kind, native=bytes(raw), origin=NAME)
     native: dict[str, Any] = {"native": bytes(raw), "origin": NAME, "cache": parse_cache(wire.cache_control, place)}
     if wire.type == "text":
-        return Text(text=wire.text or "", citations=_parse_list(wire.citations, place), **native)
+        return Text(text=wire.text or "", citations=_parse_citations(wire.citations, place), **native)
     if wire.type in ("image", "document") and is_set(wire.source):
         return _parse_media(wire, native, place)
     if wire.type == "tool_use":
@@ -167,18 +167,30 @@ def parse(raw: bytes | Raw, place: str = "content") -> Block:
         return _parse_thinking(wire.thinking or "", wire.signature or "", "thinking", native)
     if wire.type == "redacted_thinking":
         return _parse_thinking("", wire.data or "", "redacted", native)
+    if wire.type == "compaction":
+        text = decode(wire.content, _string, f"{place}.content") if is_set(wire.content) else ""
+        return Reasoning(
+            form="compaction", text=text, seal=Seal(wire.encrypted_content, NAME) if wire.encrypted_content else None, **native
+        )
     return _parse_rare(wire, native, place)
 
 
 def _parse_rare(wire: WireBlock, native: dict[str, Any], place: str) -> Block:
     if wire.type in ("server_tool_use", "mcp_tool_use"):
-        kind = "mcp" if wire.type == "mcp_tool_use" else wire.name or "other"
+        kind = "mcp" if wire.type == "mcp_tool_use" else server_kind(wire.name or "other")
         return ToolCall(call_id=wire.id or "", name=wire.name or "", args=_args(wire.input), owner="provider", kind=kind, **native)
     if wire.type.endswith("_tool_result") and wire.tool_use_id is not None:
-        return ToolResult(call_id=wire.tool_use_id, owner="provider", is_error=bool(wire.is_error), **native)
+        kind = server_kind(wire.type.removesuffix("_tool_result"))
+        return ToolResult(call_id=wire.tool_use_id, owner="provider", kind=kind, is_error=bool(wire.is_error), **native)
     if wire.type == "search_result" and kind_of(wire.content) == "list":
-        return Text(text=_joined(wire.content, place), **native)
+        about = [line for line in (wire.title, _source_line(wire.source)) if line]
+        return Text(text="\n".join([*about, *_texts(wire.content, place)]), **native)
     return OpaqueBlock(type=wire.type, **native)
+
+
+def server_kind(name: str) -> str:
+    """What a server tool's call or result is in every format."""
+    return "code" if name.endswith("code_execution") else "tool_search" if name.startswith("tool_search") else name
 
 
 def _args(raw: Raw) -> str:
@@ -187,9 +199,8 @@ def _args(raw: Raw) -> str:
 
 
 def _parse_thinking(text: str, state: str, form: str, native: dict[str, Any]) -> Block:
-    if state.startswith(seals.PREFIX):
-        foreign = seals.unwrap(state, text)
-        return foreign or Reasoning(form=form, text=text, origin=NAME)
+    if state.startswith(SEAL_PREFIX):
+        return unwrap(state) or Reasoning(form=form, text=text, origin=NAME)
     return Reasoning(form=form, text=text, seal=Seal(state, NAME) if state else None, **native)
 
 
@@ -205,17 +216,24 @@ def _parse_media(wire: WireBlock, native: dict[str, Any], place: str) -> Block:
     if source.type == "file":
         return Media(file_id=source.file_id or "", **fields)
     if source.type == "content" and source.content:
-        return Media(text=_joined(source.content, place), **fields)
+        parts, _ = parse_parts(source.content, f"{place}.content")
+        if all(isinstance(part, Text) for part in parts):
+            return Media(text="\n".join(part.text for part in parts if isinstance(part, Text)), **fields)
     return OpaqueBlock(type=wire.type, **native)
 
 
-def _joined(content: Raw, place: str) -> str:
-    parts, _ = parse_parts(content, f"{place}.content")
-    return "\n".join(part.text for part in parts if isinstance(part, Text))
+def _texts(content: Raw, place: str) -> list[str]:
+    return [part.text for part in parse_parts(content, f"{place}.content")[0] if isinstance(part, Text)]
 
 
-def _parse_list(raw: Raw, place: str) -> tuple[bytes, ...]:
-    return tuple(bytes(item) for item in decode(raw, _raw_list, f"{place}.citations")) if kind_of(raw) == "list" else ()
+def _source_line(source: Raw) -> str:
+    """What a search result says it comes from, which is a string and no source of bytes."""
+    return decode(source, _string, "source") if kind_of(source) == "str" else ""
+
+
+def _parse_citations(raw: Raw, place: str) -> tuple[Citation, ...]:
+    items = decode(raw, _raw_list, f"{place}.citations") if kind_of(raw) == "list" else ()
+    return tuple(map(citations.read, items))
 
 
 def parse_cache(raw: Raw, place: str) -> Cache | None:
@@ -266,7 +284,7 @@ def _fields(block: Block) -> dict[str, Any] | None:
         case Text():
             fields: dict[str, Any] = {"type": "text", "text": block.text}
             if block.citations and block.origin == NAME:
-                fields["citations"] = [Raw(item) for item in block.citations]
+                fields["citations"] = [citation.native for citation in block.citations if citation.origin == NAME]
             return fields
         case Refusal():
             return {"type": "text", "text": block.text}
@@ -277,7 +295,7 @@ def _fields(block: Block) -> dict[str, Any] | None:
         case Reasoning():
             return _reasoning_fields(block)
         case Media():
-            return media_fields(block)
+            return media.fields_of(block)
     return None
 
 
@@ -308,42 +326,9 @@ def content(parts: tuple[Block, ...], was_str: bool = True) -> str | list[Any]:
 
 
 def _reasoning_fields(block: Reasoning) -> dict[str, Any] | None:
-    """Only what this family sealed: nothing else may go back to it."""
+    if block.form == "compaction":
+        fields: dict[str, Any] = {"type": "compaction", "content": block.text or None}
+        return fields | ({"encrypted_content": block.seal.value} if block.seal else {})
     if block.form == "redacted":
         return {"type": "redacted_thinking", "data": block.seal.value if block.seal else ""}
     return {"type": "thinking", "thinking": block.text, "signature": block.seal.value if block.seal else ""}
-
-
-def media_fields(media: Media) -> dict[str, Any] | None:
-    if media.modality not in ("image", "document"):
-        return None
-    source = _source_of(media)
-    fields: dict[str, Any] = {"type": media.modality, "source": source}
-    title = media.title or media.filename
-    if media.modality == "document" and title:
-        fields["title"] = title
-    return fields if source else None
-
-
-def _source_of(media: Media) -> dict[str, Any] | None:
-    if media.text is not None:
-        return {"type": "text", "media_type": "text/plain", "data": media.text}
-    if media.file_id is not None:
-        return {"type": "file", "file_id": media.file_id} if media.origin == NAME else None
-    mime, data = media.mime, media.data
-    if media.url is not None and media.url.startswith("data:"):
-        head, _, data = media.url[5:].partition(",")
-        mime = head.split(";")[0] or mime
-    elif media.url is not None:
-        return {"type": "url", "url": media.url}
-    if media.modality == "document" and mime.startswith("text/"):
-        return {"type": "text", "media_type": "text/plain", "data": _plain(data or "")}
-    mime = mime or ("application/pdf" if media.modality == "document" else "image/png")
-    return {"type": "base64", "media_type": mime, "data": data or ""}
-
-
-def _plain(data: str) -> str:
-    try:
-        return b64decode(data, validate=False).decode("utf-8", "replace")
-    except binascii.Error:
-        return data

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from routeiq_sdk.request import Request
 from routeiq_sdk.resources import Deployment
+from routeiq_sdk.services import ModelCatalog, TokenCounter
 from routeiq_sdk.stream import Error, Event, UsageParts
 from routeiq_sdk.wire import Asked, Built, ModelEntry, SseFramer
 
-from . import answer, blocks, build, decode, errors, estimate, oracle, parse, usage
+from . import answer, blocks, build, decode, errors, estimate, models, oracle, parse, usage
 from .encode import AnthropicEncoder
 from .shapes import read_message
 from .sse import NAME, PING, write
@@ -17,12 +18,22 @@ from .tap import AnthropicTap
 
 
 class AnthropicCodec:
+    """`deployments` are those of the gateway at the time of asking: a count needs one to know the tokenizer."""
+
     name = NAME
     keepalive = PING
     stream_type = "text/event-stream; charset=utf-8"
 
+    def __init__(
+        self,
+        catalog: ModelCatalog | None = None,
+        counter: TokenCounter | None = None,
+        deployments: Callable[[], Sequence[Deployment]] = tuple,
+    ) -> None:
+        self._catalog, self._counter, self._deployments = catalog, counter, deployments
+
     def parse_request(self, body: bytes, asked: Asked) -> Request:
-        return parse.parse_request(body, asked.operation)
+        return parse.parse_request(body, asked)
 
     def edits(self, request: Request, deployment: Deployment) -> dict[str, bytes | None]:
         body, spans = request.body, request.members
@@ -46,7 +57,7 @@ class AnthropicCodec:
         return {name: bytes(built[name]) for name in ("messages", "thinking", "tool_choice") if name in built}
 
     def build_request(self, request: Request, deployment: Deployment) -> Built:
-        return build.build(request, deployment)
+        return build.build(request, deployment, self._catalog)
 
     def upstream_path(self, request: Request, deployment: Deployment) -> str:
         return build.path(request)
@@ -67,7 +78,7 @@ class AnthropicCodec:
         return decode.explode(body)
 
     def collect(self, events: Iterable[Event], request: Request, losses: list[str]) -> bytes:
-        return answer.collect(events, request)
+        return answer.collect(events, request, losses)
 
     def usage(self, body: bytes) -> UsageParts | None:
         return usage.read(read_message(body).usage)
@@ -84,15 +95,15 @@ class AnthropicCodec:
     def stream_error(self, error: Error, request_id: str) -> bytes:
         return errors.in_stream(error, request_id)
 
-    def models(self, models: Sequence[ModelEntry], asked: Asked) -> bytes:
-        names = [model.id for model in models]
-        data = [{"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"} for name in names]
-        first, last = (names[0], names[-1]) if names else (None, None)
-        return write({"data": data, "has_more": False, "first_id": first, "last_id": last})
+    def models(self, models_: Sequence[ModelEntry], asked: Asked) -> bytes:
+        return models.page(models_, asked.query)
 
     def estimate_tokens(self, request: Request) -> int:
-        """Tokens of a request whose provider cannot count them."""
-        return estimate.tokens(request)
+        """Tokens of a request whose provider cannot count them: by the model's tokenizer where there is a token counter."""
+        target = next((each for each in self._deployments() if each.group == request.model), None) if self._counter else None
+        if self._counter is None or target is None:
+            return estimate.tokens(request)
+        return self._counter.count_request(request, target)[0]
 
     def count_reply(self, tokens: int) -> bytes:
         return write({"input_tokens": tokens})

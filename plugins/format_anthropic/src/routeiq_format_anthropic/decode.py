@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 
 import msgspec
 from msgspec import Raw, Struct, structs
+from routeiq_sdk.crossing import Mender
 from routeiq_sdk.errors import ClientError
 from routeiq_sdk.stream import (
+    Annotation,
     Block,
     BlockDelta,
     BlockStart,
@@ -30,19 +31,13 @@ from routeiq_sdk.stream import (
 )  # fmt: skip
 from routeiq_sdk.wire import loads, sse_event
 
-from . import blocks, errors, stops, usage
+from . import blocks, citations, errors, stops, usage
 from .shapes import WireDelta, WireEvent, WireMessage, decode_delta, decode_event, read_message, salvage
-from .sse import DELTA, NAME, payload, write
+from .sse import DELTA, NAME, named_frame, payload, write
 from .tap import MAX_MALFORMED, malformed, restarted
 
-FIELDS = {
-    "text_delta": "text",
-    "thinking_delta": "text",
-    "input_json_delta": "args",
-    "signature_delta": "signature",
-    "citations_delta": "citation",
-}
-_LONE = re.compile("[\ud800-\udfff]")
+HALF = "\ufffd"
+"""Stands for half of a surrogate pair whose other half never came."""
 
 
 class Open(Struct):
@@ -50,17 +45,16 @@ class Open(Struct):
 
     index: int
     is_dense: bool
-    held: str = ""
-    field: str = "text"
 
 
 class AnthropicDecoder:
-    __slots__ = ("_bad", "_blocks", "_next", "_over", "_start", "_stop", "_usage", "dropped")
+    __slots__ = ("_bad", "_blocks", "_mender", "_next", "_over", "_start", "_stop", "_usage", "dropped")
 
     def __init__(self) -> None:
         self.dropped = 0
         self._bad = 0
         self._blocks: dict[int, Open] = {}
+        self._mender = Mender()
         self._next = 0
         self._over = False
         self._start: str | None = None
@@ -74,7 +68,7 @@ class AnthropicDecoder:
             except (msgspec.DecodeError, RecursionError):
                 return self._examine(frame)
             block, delta = self._blocks.get(quick.index), quick.delta
-            if delta.text is not None and delta.type == "text_delta" and block is not None and block.is_dense and not block.held:
+            if delta.text is not None and delta.type == "text_delta" and block is not None and block.is_dense and not self._mender.on:
                 self._bad = 0
                 return [BlockDelta(frame=Frame(NAME, frame), index=block.index, field="text", value=delta.text)]
         return self._examine(frame)
@@ -83,27 +77,27 @@ class AnthropicDecoder:
         data = payload(frame)
         if not data or self._over:
             return []
-        is_strict = True
         try:
             event = decode_event(data)
         except (msgspec.DecodeError, RecursionError):
             found = salvage(frame, WireEvent)
             if found is None:
                 return self._malformed()
-            event, is_strict = found, False
+            event, self._mender.on = found, True
         self._bad = 0
+        if not frame.startswith(b"event:"):
+            frame = named_frame(frame, event.type)
         if event.type != "content_block_delta":
             return self._rare(event, data, frame)
         block, delta = self._blocks.get(event.index), event.delta
         if block is None or delta is None or self._stop:
             return self._malformed()
-        field = FIELDS.get(delta.type)
-        if field is None:
+        values = _values(delta)
+        if not values:
             return [Opaque(frame=Frame(NAME, frame), name=event.type, raw=data)]
-        value = _value(delta)
-        if block.held or not is_strict:
-            block.field, value = field, _joined(block, value)
-        return [BlockDelta(frame=Frame(NAME, frame) if block.is_dense else None, index=block.index, field=field, value=value)]
+        shared = Frame(NAME, frame, len(values)) if block.is_dense else None
+        events: list[Event] = [BlockDelta(frame=shared, index=block.index, field=field, value=value) for field, value in values]
+        return self._mender.mend(events) if self._mender.on else events
 
     @property
     def complete(self) -> bool:
@@ -143,14 +137,18 @@ class AnthropicDecoder:
                 return [Opaque(frame=Frame(NAME, frame), name=name, raw=data)]
 
     def _open(self, event: WireEvent, frame: bytes) -> list[Event]:
+        if not bytes(event.message).startswith(b"{"):
+            return self._malformed()
         message = read_message(event.message)
         if self._start is not None:
             return [] if message.id == self._start else self._fail(restarted())
         self._start = message.id
-        shared = Frame(NAME, frame)
+        shared = Frame(NAME, frame) if bytes(message.usage).startswith(b"{") else None
         events: list[Event] = [_message_start(message, bytes(event.message), shared)]
         events += self._count(event.usage or message.usage, shared)
-        shared.count = len(events)
+        events += _annotations({"diagnostics": message.diagnostics}, shared)
+        if shared:
+            shared.count = len(events)
         return events
 
     def _count(self, raw: Raw, frame: Frame | None) -> list[Event]:
@@ -161,7 +159,7 @@ class AnthropicDecoder:
         return [Usage(frame=frame, parts=self._usage)]
 
     def _open_block(self, event: WireEvent, frame: bytes) -> list[Event]:
-        if event.index in self._blocks or self._stop or not event.content_block:
+        if event.index in self._blocks or self._stop or not bytes(event.content_block).startswith(b"{"):
             return self._malformed()
         block = read_block(event.content_block)
         opened = Open(self._next, self._next == event.index)
@@ -171,7 +169,7 @@ class AnthropicDecoder:
         events = start_events(block, opened.index, self._start or "", shared)
         if shared:
             shared.count = len(events)
-        return self._missing_start() + events
+        return self._missing_start() + (self._mender.mend(events) if self._mender.on else events)
 
     def _missing_start(self) -> list[Event]:
         if self._start is not None:
@@ -183,20 +181,29 @@ class AnthropicDecoder:
         block = self._blocks.pop(index, None)
         if block is None:
             return self._malformed()
-        return [*_leftover(block), BlockStop(frame=Frame(NAME, frame) if block.is_dense else None, index=block.index)]
+        return [*self._leftover(block), BlockStop(frame=Frame(NAME, frame) if block.is_dense else None, index=block.index)]
 
     def _close_all(self) -> list[Event]:
         """Blocks whose end never came, in order."""
         left, self._blocks = self._blocks, {}
-        return [event for block in left.values() for event in (*_leftover(block), BlockStop(index=block.index))]
+        return [event for block in left.values() for event in (*self._leftover(block), BlockStop(index=block.index))]
+
+    def _leftover(self, block: Open) -> list[Event]:
+        fields = [field for choice, index, field in self._mender.held if (choice, index) == (0, block.index)]
+        for field in fields:
+            del self._mender.held[0, block.index, field]
+        return [BlockDelta(index=block.index, field=field, value=HALF) for field in fields]
 
     def _finish(self, event: WireEvent, frame: bytes) -> list[Event]:
         delta = event.delta or WireDelta()
         if delta.stop_reason is None or self._stop:
-            return self._count(event.usage, None if self._stop else Frame(NAME, frame))
+            counted = self._count(event.usage, None if self._stop or self._mender.on else Frame(NAME, frame))
+            return self._missing_start() + counted if counted else []
         closing, shared = self._missing_start() + self._close_all(), Frame(NAME, frame)
         self._stop = True
         events: list[Event] = [_stop(delta, shared), *self._count(event.usage, shared)]
+        said = {"context_management": event.context_management, "input_transformations": event.input_transformations}
+        events += _annotations({"container": delta.container, **said}, shared)
         shared.count = len(events)
         return closing + events
 
@@ -209,8 +216,12 @@ class AnthropicDecoder:
         return [*closing, *([Usage(frame=shared, parts=total, final=True)] if total else []), MessageEnd(frame=shared)]
 
 
-def _message_start(message: WireMessage, extras: bytes, frame: Frame) -> MessageStart:
+def _message_start(message: WireMessage, extras: bytes, frame: Frame | None) -> MessageStart:
     return MessageStart(frame=frame, id=message.id, model=message.model, role=message.role, extras=extras)
+
+
+def _annotations(raws: dict[str, Raw], frame: Frame | None) -> list[Event]:
+    return [Annotation(frame=frame, name=name, raw=bytes(raw)) for name, raw in raws.items() if blocks.is_set(raw)]
 
 
 def _stop(delta: WireDelta | WireMessage, frame: Frame) -> Stop:
@@ -226,9 +237,9 @@ def start_events(block: Block, index: int, message_id: str, frame: Frame | None)
     match block:
         case Text() if block.text or block.citations:
             deltas = [("text", block.text)] if block.text else []
-            deltas += [("citation", citation.decode("utf-8", "replace")) for citation in block.citations]
+            deltas += [("citation", citations.encoded(citation)) for citation in block.citations]
             block = structs.replace(block, text="", citations=(), native=b"")
-        case Reasoning() if block.form == "thinking" and (block.text or block.seal):
+        case Reasoning() if block.form in ("thinking", "compaction") and (block.text or block.seal):
             deltas = [("text", block.text)] if block.text else []
             deltas += [("signature", block.seal.value)] if block.seal else []
             block = structs.replace(block, text="", seal=None, native=b"")
@@ -245,20 +256,23 @@ def mint_call_id(message_id: str, index: int) -> str:
     return f"call_rq{hashlib.sha256(f'{message_id}/0/{index}'.encode('utf-8', 'replace')).hexdigest()[:20]}"
 
 
-def _value(delta: WireDelta) -> str:
-    value = delta.text or delta.thinking or delta.partial_json or delta.signature or ""
-    return value or (bytes(delta.citation).decode("utf-8", "replace") if delta.citation else "")
-
-
-def _joined(block: Open, value: str) -> str:
-    """Halves of a surrogate pair wait for each other; one that stays alone stays an escape."""
-    text = (block.held + value).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
-    block.held = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
-    return _LONE.sub(lambda match: f"\\u{ord(match[0]):04x}", text.removesuffix(block.held))
-
-
-def _leftover(block: Open) -> list[Event]:
-    return [BlockDelta(index=block.index, field=block.field, value=f"\\u{ord(block.held):04x}")] if block.held else []
+def _values(delta: WireDelta) -> list[tuple[str, str]]:
+    """What a delta adds, by field; [] for a type that no table knows."""
+    match delta.type:
+        case "text_delta":
+            return [("text", delta.text or "")]
+        case "thinking_delta":
+            return [("text", delta.thinking or "")]
+        case "input_json_delta":
+            return [("args", delta.partial_json or "")]
+        case "signature_delta":
+            return [("signature", delta.signature or "")]
+        case "citations_delta" if delta.citation:
+            return [("citation", citations.encoded(citations.read(delta.citation)))]
+        case "compaction_delta":
+            sealed = [("signature", delta.encrypted_content)] if delta.encrypted_content else []
+            return [("text", delta.content or ""), *sealed]
+    return []
 
 
 def read_block(raw: Raw) -> Block:
@@ -299,9 +313,22 @@ def explode(body: bytes) -> list[Event]:
     parts = usage.read(message.usage)
     if parts is not None:
         events.append(Usage(frame=shared, parts=parts, final=True))
+    names = ("container", "context_management", "diagnostics", "input_transformations")
+    events += _annotations({name: getattr(message, name) for name in names}, shared)
     events.append(MessageEnd(frame=shared))
     shared.count = len(events)
-    return events
+    return _mended(events) if b"\\u" in body else events
+
+
+def _mended(events: list[Event]) -> list[Event]:
+    """Without the halves of surrogate pairs that no other half follows."""
+    mender = Mender()
+    mended: list[Event] = []
+    for event in mender.mend(events):
+        if isinstance(event, BlockDelta) and mender.held.pop((0, event.index, event.field), ""):
+            event = structs.replace(event, value=event.value + HALF)
+        mended.append(event)
+    return mended
 
 
 def _without_content(body: bytes) -> bytes:

@@ -1,4 +1,5 @@
-"""How many tokens a request has, without its provider: an offline estimate within about a quarter of the real count.
+"""How many tokens a request has, without its provider: an offline estimate. It knows no tokenizer: how far off it is
+depends on the language of the text and on the model.
 
 Text counts a token per four bytes of UTF-8; a message adds 4, a tool definition 20 beside its JSON, an image 1600, a document
 a token per six characters of its base64 (3000 when it lies elsewhere).

@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec import structs
 from routeiq_sdk.request import Message, Tool
 from routeiq_sdk.stream import Block, Cache, Media, OpaqueBlock, Reasoning, Refusal, Text, ToolCall, ToolResult
 from routeiq_sdk.wire import loads
 
-from .blocks import media_fields
+from . import citations, media
+from .names import alias, call_id
 from .sse import NAME, write
-from .tools import alias
 
-_CALL_ID = re.compile(r"[a-zA-Z0-9_-]+")
-_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 CACHE_LIMIT = 4
-
-
-def call_id(given: str) -> str:
-    """A call id that this format takes; the same for a call and its result."""
-    if _CALL_ID.fullmatch(given):
-        return given
-    number = int.from_bytes(hashlib.sha256(given.encode("utf-8", "replace")).digest(), "big")
-    digits = ""
-    for _ in range(22):
-        number, digit = divmod(number, 62)
-        digits += _DIGITS[digit]
-    return f"call_{digits}"
 
 
 def fit(message: Message, losses: list[str]) -> Message:
     if message.name is not None:
         losses.append("message.name;drop")
+    if message.phase is not None:
+        losses.append("phase;drop")
     parts = tuple(fitted for part in message.parts if (fitted := _fit_part(part, message.role, losses)) is not None)
     unchanged = len(parts) == len(message.parts) and all(a is b for a, b in zip(parts, message.parts, strict=True))
     return message if unchanged else structs.replace(message, parts=parts)
@@ -43,7 +29,7 @@ def fit(message: Message, losses: list[str]) -> Message:
 def _fit_part(part: Block, role: str, losses: list[str]) -> Block | None:
     match part:
         case Text():
-            return part if part.origin == NAME or not part.citations else structs.replace(part, citations=())
+            return _fit_text(part, losses)
         case ToolCall():
             return _fit_call(part, losses)
         case ToolResult():
@@ -61,8 +47,21 @@ def _fit_part(part: Block, role: str, losses: list[str]) -> Block | None:
     return None
 
 
+def _fit_text(part: Text, losses: list[str]) -> Text:
+    """Less the citations that the API would refuse."""
+    if part.phase is not None:
+        losses.append("phase;drop")
+    kept = tuple(citation for citation in part.citations if not citations.is_foreign(citation))
+    if len(kept) == len(part.citations):
+        return part
+    losses.append("citations;drop")
+    return structs.replace(part, citations=kept)
+
+
 def _fit_reasoning(part: Reasoning, losses: list[str]) -> Reasoning | None:
     if part.seal is not None and part.seal.family == NAME:
+        return part
+    if part.form == "compaction" and part.origin == NAME:
         return part
     losses.append("reasoning.content;drop")
     return None
@@ -73,7 +72,7 @@ def _fit_media(part: Media, role: str, losses: list[str]) -> Media | None:
         return part
     if part.detail not in (None, "auto"):
         losses.append("media_resolution;drop")
-    if role != "assistant" and media_fields(part) is not None:
+    if role != "assistant" and media.fields_of(part) is not None:
         return part
     losses.append("media.file_id;drop" if part.file_id else f"{part.modality};drop")
     return None
@@ -85,10 +84,12 @@ def _fit_call(call: ToolCall, losses: list[str]) -> ToolCall | None:
             return call
         losses.append("server_tools;drop")
         return None
-    args, name, id_ = object_args(call, losses), alias(call.name), call_id(call.call_id)
-    if (args, name, id_) == (call.args, call.name, call.call_id):
+    args, name, id_ = object_args(call, losses), alias(call.name, call.namespace), call_id(call.call_id)
+    if call.seal is not None:
+        losses.append("reasoning.content;drop")
+    elif (args, name, id_) == (call.args, call.name, call.call_id):
         return call
-    return structs.replace(call, args=args, name=name, call_id=id_)
+    return structs.replace(call, args=args, name=name, call_id=id_, seal=None)
 
 
 def object_args(call: ToolCall, losses: list[str]) -> str:
@@ -117,25 +118,24 @@ def _fit_result(result: ToolResult, role: str, losses: list[str]) -> ToolResult 
 
 
 def limit_cache(
-    tools: Sequence[Tool], messages: Sequence[Message], crossed: bool, losses: list[str]
+    tools: Sequence[Tool], messages: Sequence[Message], crossed: bool, most: int, losses: list[str]
 ) -> tuple[Sequence[Tool], Sequence[Message]]:
-    """At most four breakpoints: the last of the tools, the last of the instructions, the last two of the messages."""
+    """At most `most` breakpoints: the last of the tools, the last of the instructions, the last of the messages. A lifetime of
+    another format becomes the nearest of this one, the same for all: a long one must not follow a short one."""
     leading = leading_system(messages)
     in_tools = [tool.cache for tool in tools if tool.cache]
     in_system = [cache for message in messages[:leading] for cache in _caches(message.parts)]
     in_messages = [cache for message in messages[leading:] for cache in _caches(message.parts)]
-    if crossed and (in_tools or in_system or in_messages):
-        losses.append("cache;approx")
-    if len(in_tools) + len(in_system) + len(in_messages) > CACHE_LIMIT:
-        losses.append("cache;approx")
-        kept = in_tools[-1:] + in_system[-1:] + in_messages[-2:]
-    elif crossed:
-        kept = in_tools + in_system + in_messages
-    else:
+    counts = (len(in_tools), len(in_system), len(in_messages))
+    if not any(counts) or (not crossed and sum(counts) <= most):
         return tools, messages
-    keep = {id(cache) for cache in kept}
+    losses.append("cache;approx")
+    spare = counts if sum(counts) <= most else (min(counts[0], 1), min(counts[1], 1), min(counts[2], most - 2))
+    places = [at >= count - kept for count, kept in zip(counts, spare, strict=True) for at in range(count)]
+    kept = [cache for cache, is_kept in zip((*in_tools, *in_system, *in_messages), places, strict=True) if is_kept]
     long = any(cache.ttl_s and cache.ttl_s > 300 for cache in kept)
     swap = Cache(3600 if long else None) if crossed else None
+    keep = iter(places)
     return (
         [structs.replace(tool, cache=_kept(tool.cache, keep, swap)) if tool.cache else tool for tool in tools],
         [_prune(message, keep, swap) for message in messages],
@@ -156,15 +156,15 @@ def _caches(parts: Sequence[Block]) -> list[Cache]:
     return found
 
 
-def _kept(cache: Cache | None, keep: set[int], swap: Cache | None) -> Cache | None:
-    return (swap or cache) if cache is not None and id(cache) in keep else None
+def _kept(cache: Cache | None, keep: Iterator[bool], swap: Cache | None) -> Cache | None:
+    return (swap or cache) if next(keep) else None
 
 
-def _prune(message: Message, keep: set[int], swap: Cache | None) -> Message:
+def _prune(message: Message, keep: Iterator[bool], swap: Cache | None) -> Message:
     return structs.replace(message, parts=_prune_parts(message.parts, keep, swap)) if _caches(message.parts) else message
 
 
-def _prune_parts(parts: Sequence[Block], keep: set[int], swap: Cache | None) -> tuple[Block, ...]:
+def _prune_parts(parts: Sequence[Block], keep: Iterator[bool], swap: Cache | None) -> tuple[Block, ...]:
     pruned = []
     for part in parts:
         if isinstance(part, ToolResult) and _caches(part.parts):

@@ -34,7 +34,8 @@ class _Oracle:
         self.started = self.stopped = self.failed = False
         self.index = -1
         self.open: dict[str, Any] | None = None
-        self.json, self.signatures, self.bad_json = "", 0, False
+        self.json: list[str] = []
+        self.signatures, self.bad_json = 0, False
         self.reason: str | None = None
         self.has_tools = False
         self.output = 0
@@ -68,47 +69,48 @@ class _Oracle:
 
     def _on_message_start(self, event: dict[str, Any]) -> None:
         self._check(not self.started, "A1 a second message_start")
-        self._check(isinstance(event.get("message", {}).get("usage"), dict), "A1 message_start without usage")
+        self._check(isinstance(_object(event, "message").get("usage"), dict), "A1 message_start without usage")
         self.started = True
 
     def _on_content_block_start(self, event: dict[str, Any]) -> None:
         self._check(event.get("index") == self.index + 1, f"A2 block {event.get('index')} after {self.index}")
         self._check(self.open is None, "A2 two blocks open")
         self._check(self.reason is None, "A5 a block after message_delta")
-        self.open, self.index = event.get("content_block", {}), event.get("index", -1)
-        self.json, self.signatures = "", 0
+        self._check(isinstance(event.get("content_block"), dict), "A3 content_block is no object")
+        self.open, self.index = _object(event, "content_block"), event.get("index", -1)
+        self.json, self.signatures = [], 0
         self.has_tools = self.has_tools or self.open.get("type") == "tool_use"
 
     def _on_content_block_delta(self, event: dict[str, Any]) -> None:
         if self.open is None or event.get("index") != self.index:
             return self._say(f"A2 delta for block {event.get('index')}, which is not open")
-        delta, kind = event.get("delta", {}), self.open.get("type", "")
-        fitting = DELTAS.get(kind)
+        delta, kind = _object(event, "delta"), self.open.get("type", "")
+        fitting = DELTAS.get(str(kind))
         self._check(fitting is None or delta.get("type") in fitting, f"A3 {delta.get('type')} in a {kind} block")
         self._check(not self.signatures or delta.get("type") == "signature_delta", "A9 a delta after the signature")
         self.signatures += delta.get("type") == "signature_delta"
         self._check(self.signatures < 2, "A9 two signatures")
-        self.json += delta.get("partial_json") or ""
+        self.json.append(str(delta.get("partial_json") or ""))
 
     def _on_content_block_stop(self, event: dict[str, Any]) -> None:
         if self.open is None or event.get("index") != self.index:
             return self._say(f"A4 stop of block {event.get('index')}, which is not open")
         try:
-            whole = json.loads(self.json or "{}")
+            whole = json.loads("".join(self.json) or "{}")
         except ValueError:
             whole = None
         self.bad_json = self.bad_json or not isinstance(whole, dict)
         self.open = None
 
     def _on_message_delta(self, event: dict[str, Any]) -> None:
-        reason = event.get("delta", {}).get("stop_reason")
+        reason = _object(event, "delta").get("stop_reason")
         self._check(reason is None or self.reason is None, "A5 two stop reasons")
         self._check(self.open is None, "A5 message_delta inside a block")
         self.reason = reason or self.reason
-        usage = event.get("usage") or {}
-        counts = [usage.get(name) or 0 for name in COUNTERS]
+        usage = _object(event, "usage")
+        counts = [count if isinstance(count := usage.get(name), int) else 0 for name in COUNTERS]
         self._check(min(counts) >= 0, "A10 a negative counter")
-        output = usage.get("output_tokens") or 0
+        output = counts[1]
         self._check(output >= self.output or self.reason == "refusal", "A10 output_tokens is an increment")
         self.output = output
 
@@ -127,3 +129,8 @@ class _Oracle:
         if self.reason not in EXCUSED:
             self._check((self.reason == "tool_use") == self.has_tools, f"A11 stop reason {self.reason} with tools={self.has_tools}")
         return self.found
+
+
+def _object(event: dict[str, Any], name: str) -> dict[str, Any]:
+    value = event.get(name)
+    return value if isinstance(value, dict) else {}

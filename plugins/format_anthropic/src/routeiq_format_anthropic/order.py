@@ -123,7 +123,8 @@ def _wrap_system(messages: Sequence[Message], losses: list[str]) -> list[Message
         if message.role in ("system", "developer"):
             losses.append("system.position;approx")
             text = "\n\n".join(part.text for part in message.parts if isinstance(part, Text))
-            message = Message(role="user", parts=(Text(text=f"<system>{text}</system>"),), was_str=True)
+            cache = next((part.cache for part in reversed(message.parts) if part.cache), None)
+            message = Message(role="user", parts=(Text(text=f"<system>{text}</system>", cache=cache),), was_str=True)
         wrapped.append(message)
     return wrapped
 

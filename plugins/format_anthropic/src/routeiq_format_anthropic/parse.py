@@ -7,16 +7,19 @@ the whole wire message in `native`, so that an untouched pair is written as it c
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 from routeiq_sdk.errors import ClientError
 from routeiq_sdk.request import Content, Message, OutputOptions, ReasoningOptions, Request, Sampling, Tool, ToolChoice
-from routeiq_sdk.stream import Block, ToolResult
+from routeiq_sdk.stream import Block, Reasoning, ToolCall, ToolResult
+from routeiq_sdk.wire import Asked
 from routeiq_sdk.wire import members as member_spans
 
+from . import named, server
 from .blocks import LIST, STRING, decode, is_set, kind_of, members, parse_cache, parse_parts
 from .sse import NAME
 
@@ -49,6 +52,7 @@ class Metadata(Struct):
 class Thinking(Struct):
     type: str
     budget_tokens: int | None = None
+    display: str | None = None
 
 
 class Format(Struct):
@@ -93,11 +97,12 @@ _envelope = msgspec.json.Decoder(Envelope)
 _raw_list = msgspec.json.Decoder(list[Raw])
 _message = msgspec.json.Decoder(WireMessage)
 _tool = msgspec.json.Decoder(WireTool)
-KNOWN = frozenset(Envelope.__struct_fields__)
+KNOWN = frozenset(Envelope.__struct_fields__) | named.MEMBERS.keys() | {"mcp_servers"}
+SHOWN = {"summarized": "summary", "omitted": "none", "updates": "summary"}
 MODES = {"auto": "auto", "any": "required", "tool": "required", "none": "none"}
 
 
-def parse_request(body: bytes, operation: str) -> Request:
+def parse_request(body: bytes, asked: Asked) -> Request:
     spans, has_foreign_state = Members(member_spans(body)), False
     wire = decode(body, _envelope, "")
     for i, message in enumerate(wire.messages):
@@ -106,15 +111,22 @@ def parse_request(body: bytes, operation: str) -> Request:
             has_foreign_state = has_foreign_state or (message.role == "assistant" and is_foreign(bytes(message.content)))
         elif first != STRING:
             raise ClientError(f"messages[{i}].content: expected str or array", param=f"messages[{i}].content")
-    if wire.max_tokens is None and operation == "chat":
+    if wire.max_tokens is None and asked.operation == "chat":
         raise ClientError("max_tokens: field required", param="max_tokens")
     if is_set(wire.system) and kind_of(wire.system) == "other":
         raise ClientError("system: expected str or array", param="system")
     if is_set(wire.tools) and kind_of(wire.tools) != "list":
         raise ClientError("tools: expected array", param="tools")
     spans.has_foreign_state = has_foreign_state
+    betas = asked.headers.all("anthropic-beta")
     return Request(
-        format=NAME, model=wire.model, stream=bool(wire.stream), body=body, parse=parse_content, operation=operation, members=spans
+        format=NAME,
+        model=wire.model,
+        stream=bool(wire.stream),
+        body=body,
+        parse=partial(parse_content, betas=betas) if betas else parse_content,
+        operation=asked.operation,
+        members=spans,
     )
 
 
@@ -125,13 +137,13 @@ def is_foreign(content: bytes) -> bool:
     return (b'"signature"' in content or b'"encrypted_index"' in content) and _EMPTY_STATE.search(content) is not None
 
 
-def parse_content(request: Request) -> Content:
+def parse_content(request: Request, betas: Sequence[str] = ()) -> Content:
     wire = decode(request.body, _envelope, "")
     raw = {name: request.body[start:end] for name, (start, end) in request.members.items()}
-    tools = decode(wire.tools, _raw_list, "tools") if is_set(wire.tools) else []
+    messages = (*parse_system(wire.system), *_parse_messages(raw.get("messages", b"[]")))
     return Content(
-        messages=(*parse_system(wire.system), *_parse_messages(raw.get("messages", b"[]"))),
-        tools=tuple(parse_tool(tool, f"tools[{i}]") for i, tool in enumerate(tools)),
+        messages=messages,
+        tools=_parse_tools(wire, raw),
         tool_choice=_parse_choice(wire.tool_choice),
         sampling=_parse_sampling(wire, raw),
         max_output_tokens=wire.max_tokens,
@@ -139,14 +151,26 @@ def parse_content(request: Request) -> Content:
         output=_parse_output(wire),
         end_user=wire.metadata.user_id if wire.metadata else None,
         service_tier="default" if wire.service_tier == "standard_only" else wire.service_tier,
+        named=named.read(raw, messages, named.betas_of(betas)),
         ext=_parse_ext(raw),
     )
+
+
+def _parse_tools(wire: Envelope, raw: Mapping[str, bytes]) -> tuple[Tool, ...]:
+    items = decode(wire.tools, _raw_list, "tools") if is_set(wire.tools) else []
+    tools = [parse_tool(tool, f"tools[{i}]") for i, tool in enumerate(items)]
+    if not is_set(Raw(raw.get("mcp_servers", b""))):
+        return tuple(tools)
+    listed: list[Raw] = decode(raw["mcp_servers"], _raw_list, "mcp_servers")
+    servers = server.read_servers(listed)
+    tools = [server.parse_toolset(tool, servers) if tool.kind == "mcp" else tool for tool in tools]
+    return (*tools, *server.lone_servers(servers, tools))
 
 
 def _parse_ext(raw: Mapping[str, bytes]) -> dict[str, bytes]:
     """Unknown members, and known objects that hold more than the model has fields for."""
     ext = {name: value for name, value in raw.items() if name not in KNOWN}
-    for name, known in (("metadata", {"user_id"}), ("output_config", {"effort", "format"})):
+    for name, known in (("metadata", {"user_id"}), ("output_config", {"effort", "format", "task_budget"})):
         if name in raw and raw[name] != b"null" and members(raw[name], name).keys() - known:
             ext[name] = raw[name]
     return ext
@@ -170,6 +194,7 @@ def parse_message(raw: bytes | Raw, place: str = "message") -> tuple[Message, ..
         raise ClientError(f"{place}.role: expected user, assistant or system, got {wire.role!r}", param=f"{place}.role")
     parts, was_str = parse_parts(wire.content, f"{place}.content")
     native = bytes(raw)
+    parts = _seal_calls(parts) if any(isinstance(part, Reasoning) and part.form == CALL_SEAL for part in parts) else parts
     results = tuple(part for part in parts if _is_result(part))
     if wire.role != "user" or not results:
         return (Message(role=wire.role, parts=parts, was_str=was_str, native=native),)
@@ -178,20 +203,39 @@ def parse_message(raw: bytes | Raw, place: str = "message") -> tuple[Message, ..
     return (tool, Message(role="user", parts=rest, native=native)) if rest else (tool,)
 
 
+CALL_SEAL = "call"
+"""Form of a wrapped block that only carries the signature of the call behind it."""
+
+
+def _seal_calls(parts: Sequence[Block]) -> tuple[Block, ...]:
+    """Signatures that travelled in a thinking block of their own, back on their calls."""
+    sealed: list[Block] = []
+    seal = None
+    for part in parts:
+        if isinstance(part, Reasoning) and part.form == CALL_SEAL:
+            seal = part.seal
+            continue
+        if isinstance(part, ToolCall) and seal is not None:
+            part, seal = structs.replace(part, seal=seal), None
+        sealed.append(part)
+    return tuple(sealed)
+
+
 def _is_result(part: Block) -> bool:
     return isinstance(part, ToolResult) and part.owner == "client"
 
 
 def parse_tool(raw: bytes | Raw, place: str = "tool") -> Tool:
     wire = decode(raw, _tool, place)
-    is_function = wire.type in (None, "custom")
+    type_ = "" if wire.type in (None, "custom") else wire.type or ""
     return Tool(
         name=wire.name or wire.mcp_server_name or "",
-        kind="function" if is_function else "server",
+        kind="mcp" if type_ == server.TOOLSET else "server" if type_ else "function",
         description=wire.description,
         parameters=bytes(wire.input_schema) if is_set(wire.input_schema) else b"",
         strict=wire.strict,
-        type="" if is_function else wire.type or "",
+        type=type_,
+        canonical=server.canonical(type_),
         cache=parse_cache(wire.cache_control, place),
         native=bytes(raw),
         origin=NAME,
@@ -218,7 +262,8 @@ def _parse_reasoning(wire: Envelope, raw: Mapping[str, bytes]) -> ReasoningOptio
     if wire.thinking is None:
         return ReasoningOptions(effort=effort) if effort else None
     mode = {"enabled": "budget", "disabled": "off"}.get(wire.thinking.type, "auto")
-    return ReasoningOptions(mode=mode, effort=effort, budget_tokens=wire.thinking.budget_tokens, native=raw["thinking"])
+    show = SHOWN.get(wire.thinking.display or "")
+    return ReasoningOptions(mode=mode, effort=effort, budget_tokens=wire.thinking.budget_tokens, show=show, native=raw["thinking"])
 
 
 def _parse_output(wire: Envelope) -> OutputOptions | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from routeiq_sdk import Surface, hookimpl
+from routeiq_sdk import PluginContext, Surface, hookimpl
+from routeiq_sdk.services import MODEL_CATALOG, TOKEN_COUNTER
 from routeiq_sdk.wire import Codec, Headers
 
 from .codec import AnthropicCodec
@@ -12,8 +13,8 @@ from .codec import AnthropicCodec
 
 class AnthropicFormat:
     @hookimpl
-    def register_formats(self) -> Iterable[Codec]:
-        return [AnthropicCodec()]
+    def register_formats(self, ctx: PluginContext) -> Iterable[Codec]:
+        return [AnthropicCodec(ctx.optional(MODEL_CATALOG), ctx.optional(TOKEN_COUNTER), lambda: ctx.deployments)]
 
     @hookimpl
     def register_surfaces(self) -> Iterable[Surface]:

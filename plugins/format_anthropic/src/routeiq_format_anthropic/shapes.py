@@ -23,6 +23,9 @@ class WireDelta(Struct, gc=False):
     partial_json: str | None = None
     signature: str | None = None
     citation: Raw = Raw()
+    content: str | None = None
+    encrypted_content: str | None = None
+    container: Raw = Raw()
     stop_reason: str | None = None
     stop_sequence: str | None = None
     stop_details: Raw = Raw()
@@ -42,6 +45,8 @@ class WireEvent(Struct, gc=False):
     message: Raw = Raw()
     usage: Raw = Raw()
     error: Raw = Raw()
+    context_management: Raw = Raw()
+    input_transformations: Raw = Raw()
 
 
 class WireMessage(Struct):
@@ -57,6 +62,10 @@ class WireMessage(Struct):
     stop_details: Raw = Raw()
     usage: Raw = Raw()
     error: Raw = Raw()
+    container: Raw = Raw()
+    context_management: Raw = Raw()
+    diagnostics: Raw = Raw()
+    input_transformations: Raw = Raw()
 
 
 decode_type = msgspec.json.Decoder(WireType).decode

@@ -13,9 +13,9 @@ FROM_WIRE: Mapping[str, str] = MappingProxyType({
     "tool_use": "tool_use",
     "refusal": "refusal",
     "pause_turn": "pause",
+    "compaction": "compaction",
 })  # fmt: skip
 TO_WIRE: Mapping[str, str] = MappingProxyType({reason: wire for wire, reason in FROM_WIRE.items()} | {"content_filter": "refusal"})
-APPROXIMATE = frozenset({"other"})
 
 
 def to_wire(reason: str, native: str, is_native: bool) -> str:

@@ -6,11 +6,11 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 from routeiq_sdk.stream import Error, UsageParts
-from routeiq_sdk.wire import CONTENT, PASS, Signal, loads, sse_event
+from routeiq_sdk.wire import CONTENT, PASS, Signal, sse_event
 
 from . import errors, stops, usage
 from .shapes import WireDelta, WireEvent, WireType, decode_type, read_event, read_message, salvage
-from .sse import DELTA, STOP, payload
+from .sse import DELTA, STOP, named_frame, payload, plain
 
 TERMINAL = Signal(content=True, terminal=True)
 DROP = Signal(drop=True)
@@ -72,8 +72,7 @@ class AnthropicTap:
         """Clients silently drop an event without a name, so it gets one."""
         if signal.drop or signal.error or not kind or sse_event(frame):
             return signal
-        forward = b"event: %b\n%b" % (kind.encode("utf-8", "replace"), frame)
-        return Signal(content=signal.content, terminal=signal.terminal, forward=forward)
+        return Signal(content=signal.content, terminal=signal.terminal, forward=named_frame(frame, kind))
 
     def _read(self, kind: str, data: bytes, frame: bytes) -> Signal:
         if self._stopped:
@@ -129,7 +128,7 @@ class AnthropicTap:
 
 
 def _block_has_content(raw: Raw) -> bool:
-    block = loads(bytes(raw)) if raw else {}
+    block = plain(raw) if raw else {}
     if not isinstance(block, dict) or block.get("type") not in _EMPTY_STARTS:
         return True
     return bool(block.get("text") or block.get("thinking"))

@@ -1,49 +1,27 @@
-"""Tools, their names, the choice among them, and JSON Schemas as this format takes them."""
+"""Tools and the choice among them, as this format takes them."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec import Raw
+from msgspec import Raw, structs
 from routeiq_sdk.errors import ClientError
 from routeiq_sdk.request import Tool, ToolChoice
-from routeiq_sdk.wire import loads
 
+from . import server
 from .blocks import members, write_cache
+from .names import alias
 from .parse import parse_tool
-from .sse import NAME, write
+from .schema import strict_schema
+from .sse import NAME, plain
 
-NAME_LIMIT = 128
-_VALID = re.compile(rf"[A-Za-z0-9_-]{{1,{NAME_LIMIT}}}")
-_INVALID = re.compile(r"[^A-Za-z0-9_-]")
-_ALIAS = re.compile(r"_[0-9a-f]{6}")
 _EMPTY_SCHEMA = Raw(b'{"type":"object","properties":{}}')
 _INPUT_SCHEMA = Raw(b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}')
-_UNSUPPORTED = frozenset({
-    "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern", "maxItems",
-    "uniqueItems", "minProperties", "maxProperties",
+_EXPRESSED = frozenset({
+    "type", "function", "custom", "name", "description", "parameters", "parametersJsonSchema", "parameters_json_schema", "strict", "format",
+    "grammar", "prompt_cache_breakpoint", "input_schema", "cache_control",
 })  # fmt: skip
-
-
-def alias(name: str) -> str:
-    """The name as this format takes it: itself where valid, else cleaned, cut, and told apart by a hash of itself."""
-    if _VALID.fullmatch(name):
-        return name
-    return f"{_INVALID.sub('_', name)[: NAME_LIMIT - 7]}_{_digest(name)}"
-
-
-def original(name: str, tools: Sequence[Tool]) -> str:
-    """The client's name of a tool that a provider called by an alias."""
-    if any(tool.name == name for tool in tools):
-        return name
-    return next((tool.name for tool in tools if _digest(tool.name) == name[-6:]), name)
-
-
-def _digest(name: str) -> str:
-    return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:6]
 
 
 def build(tools: Sequence[Tool], losses: list[str]) -> list[Any]:
@@ -52,22 +30,30 @@ def build(tools: Sequence[Tool], losses: list[str]) -> list[Any]:
 
 
 def build_tool(tool: Tool, losses: list[str]) -> Raw | dict[str, Any] | None:
+    if tool.kind == "mcp":
+        return _cached(server.build_toolset(tool, losses), tool)
     native = tool.native if tool.origin == NAME else b""
     if native and parse_tool(native) == tool:
         return Raw(native)
-    fields = _server(tool, losses) if tool.kind == "server" else _custom(tool, losses) if tool.kind == "custom" else _function(tool, losses)
+    write = {"server": server.build, "custom": _custom}.get(tool.kind, _function)
+    fields = write(tool, losses)
     if fields is None:
         return None
     own = members(native) if native else {}
     own.pop("cache_control", None)
-    fields = own | fields
-    if tool.cache:
-        fields["cache_control"] = write_cache(tool.cache)
-    return fields
+    return _cached(own | fields, tool)
+
+
+def _cached(fields: Raw | dict[str, Any] | None, tool: Tool) -> Raw | dict[str, Any] | None:
+    if fields is None or (isinstance(fields, Raw) and parse_tool(bytes(fields)).cache == tool.cache):
+        return fields
+    given = members(bytes(fields)) if isinstance(fields, Raw) else fields
+    given.pop("cache_control", None)
+    return given | {"cache_control": write_cache(tool.cache)} if tool.cache else given
 
 
 def _function(tool: Tool, losses: list[str]) -> dict[str, Any]:
-    fields: dict[str, Any] = {"name": alias(tool.name)}
+    fields: dict[str, Any] = {"name": alias(tool.name, tool.namespace)}
     if tool.description is not None:
         fields["description"] = tool.description
     schema = tool.parameters
@@ -76,55 +62,49 @@ def _function(tool: Tool, losses: list[str]) -> dict[str, Any]:
     fields["input_schema"] = Raw(schema) if schema and schema != b"null" else _EMPTY_SCHEMA
     if tool.strict is not None:
         fields["strict"] = tool.strict
+    if tool.origin != NAME:
+        _report_extras(tool, losses)
     return fields
+
+
+def _report_extras(tool: Tool, losses: list[str]) -> None:
+    """What the other format says of its tool and this one cannot."""
+    own = members(tool.native) if tool.native.startswith(b"{") else {}
+    inner = next((members(bytes(own[name])) for name in ("function", "custom") if bytes(own.get(name, b"")).startswith(b"{")), {})
+    extras = (name for name, value in (own | inner).items() if name not in _EXPRESSED and bytes(value) != b"null")
+    losses.extend(f"tools.{name};drop" for name in extras)
 
 
 def _custom(tool: Tool, losses: list[str]) -> dict[str, Any]:
     """A free-text tool as a function with one string `input`; a grammar goes to the description."""
     losses.append("tools.custom;approx")
-    native = loads(tool.native) if tool.native else {}
-    inner = native.get("custom", native) if isinstance(native, dict) else {}
-    format_ = inner.get("format") if isinstance(inner, dict) else None
-    grammar = format_.get("grammar", format_) if isinstance(format_, dict) else {}
+    _report_extras(tool, losses)
+    grammar = plain(tool.grammar) if tool.grammar else None
     description = tool.description or ""
     if isinstance(grammar, dict) and grammar.get("definition"):
         description += f"\n\nThe input must match this {grammar.get('syntax', '')} grammar:\n{grammar['definition']}"
-    return {"name": alias(tool.name), "description": description.strip(), "input_schema": _INPUT_SCHEMA}
-
-
-def _server(tool: Tool, losses: list[str]) -> dict[str, Any] | None:
-    if tool.origin == NAME:
-        return {"type": tool.type, "name": tool.name}
-    if tool.type.startswith("web_search"):
-        losses.append("tools.web_search;approx")
-        return web_search(tool.native)
-    losses.append(f"tools.{tool.type};drop")
-    return None
-
-
-def web_search(options: bytes) -> dict[str, Any]:
-    fields: dict[str, Any] = {"type": "web_search_20250305", "name": "web_search"}
-    given = loads(options) if options else {}
-    place = given.get("user_location") if isinstance(given, dict) else None
-    if isinstance(place, dict):
-        fields["user_location"] = {"type": "approximate", **(place.get("approximate") or {k: v for k, v in place.items() if k != "type"})}
-    return fields
+    return {"name": alias(tool.name, tool.namespace), "description": description.strip(), "input_schema": _INPUT_SCHEMA}
 
 
 def choose(
     choice: ToolChoice | None, tools: Sequence[Tool], thinks: bool, losses: list[str]
 ) -> tuple[Sequence[Tool], dict[str, Any] | None]:
-    """The tools to send and the `tool_choice`. Raises `ClientError` for a forced tool that is not among them."""
-    if choice is None or not tools:
+    """The tools to send and the `tool_choice`. Raises `ClientError` for a forced tool that this format does not have."""
+    if choice is None:
         return tools, None
-    for name in choice.allowed:
-        if all(tool.name != name for tool in tools):
-            raise ClientError(f"tool_choice: there is no tool named {name!r}", param="tool_choice")
+    chosen = _allowed(choice, tools) if choice.mode != "none" else []
+    if not tools:
+        if choice.mode != "none" and choice != ToolChoice():
+            losses.append("tool_choice;drop")
+        return tools, None
     fields: dict[str, Any] = {"type": {"none": "none", "required": "any"}.get(choice.mode, "auto")}
-    if len(choice.allowed) == 1 and choice.mode == "required":
-        fields = {"type": "tool", "name": alias(choice.allowed[0])}
-    elif choice.allowed and choice.mode != "none":
-        tools = [tool for tool in tools if tool.name in choice.allowed]
+    if len(choice.allowed) == 1 and choice.mode == "required" and chosen[0].kind != "mcp":
+        fields = {"type": "tool", "name": _name(chosen[0])}
+    elif chosen:
+        tools = chosen
+        losses.append("tool_choice;approx")
+    if choice.mode == "validated":
+        tools = [structs.replace(tool, strict=True) if tool.kind == "function" else tool for tool in tools]
         losses.append("tool_choice;approx")
     if thinks and fields["type"] in ("any", "tool"):
         fields = {"type": "auto"}
@@ -134,43 +114,20 @@ def choose(
     return tools, fields
 
 
-def strict_schema(schema: bytes, losses: list[str], name: str) -> bytes:
-    """A schema in the strict dialect: bounds it does not know move to the description, objects are closed."""
-    tree = loads(schema)
-    changed: list[str] = []
-    strict = _strict(tree, changed)
-    if not changed:
-        return schema
-    losses.append(f"{name};approx")
-    return write(strict)
+def _allowed(choice: ToolChoice, tools: Sequence[Tool]) -> list[Tool]:
+    """The tools that are allowed by name, or by the type that other formats name their server tools by."""
+    for name in choice.allowed:
+        found = [tool for tool in tools if name in _names(tool)]
+        if not found:
+            raise ClientError(f"tool_choice: there is no tool named {name!r}", param="tool_choice")
+        if choice.mode == "required" and not any(map(server.can_run, found)):
+            raise ClientError(f"tool_choice: this model's provider has no tool like {name!r}", param="tool_choice")
+    return [tool for tool in tools if not _names(tool).isdisjoint(choice.allowed)]
 
 
-def _strict(node: Any, changed: list[str]) -> Any:
-    if isinstance(node, list):
-        return [_strict(item, changed) for item in node]
-    if not isinstance(node, dict):
-        return node
-    result = {key: _strict_member(key, value, changed) for key, value in node.items() if not _refused(key, value)}
-    moved = {key: value for key, value in node.items() if key not in result}
-    if moved:
-        changed.extend(moved)
-        note = ", ".join(f"{key}: {value}" for key, value in moved.items())
-        result["description"] = f"{result['description']} ({note})" if result.get("description") else note
-    if node.get("type") == "object" and node.get("additionalProperties") is not False:
-        changed.append("additionalProperties")
-        result["additionalProperties"] = False
-    return result
+def _names(tool: Tool) -> set[str]:
+    return {tool.name} if tool.kind in ("function", "custom") else {tool.name, tool.type, tool.canonical} - {""}
 
 
-def _strict_member(key: str, value: Any, changed: list[str]) -> Any:
-    if key in ("properties", "$defs", "definitions") and isinstance(value, dict):
-        return {name: _strict(item, changed) for name, item in value.items()}
-    return value if key in ("enum", "const", "default", "examples") else _strict(value, changed)
-
-
-def _refused(key: str, value: Any) -> bool:
-    return (key in _UNSUPPORTED and not isinstance(value, dict)) or (key == "minItems" and value not in (0, 1))
-
-
-def may_be_alias(name: str) -> bool:
-    return _ALIAS.fullmatch(name[-7:]) is not None
+def _name(tool: Tool) -> str:
+    return server.name_of(tool) if tool.kind == "server" else alias(tool.name, tool.namespace)

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Raw, Struct
-from routeiq_sdk.stream import UsageParts
-from routeiq_sdk.wire import loads
+from routeiq_sdk.stream import COUNTS, UsageParts
+
+from .sse import plain
 
 Count = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 """A number beyond is no count, and nothing that counts could add it up."""
@@ -37,7 +38,6 @@ class WireUsage(Struct):
 
 
 _decoder = msgspec.json.Decoder(WireUsage)
-COUNTS = ("input", "cache_read", "cache_write", "output", "reasoning")
 
 
 def read(native: bytes | Raw) -> UsageParts | None:
@@ -52,7 +52,8 @@ def read(native: bytes | Raw) -> UsageParts | None:
     if not usage.iterations:
         return _parts(usage, raw)
     each = [_parts(one, b"") for one in usage.iterations]
-    return UsageParts(native=raw, **{name: _sum([getattr(one, name) for one in each]) for name in COUNTS})
+    total: dict[str, Any] = {name: _sum([getattr(one, name) for one in each]) for name in COUNTS}
+    return UsageParts(native=raw, **total)
 
 
 def _parts(usage: WireUsage, native: bytes) -> UsageParts:
@@ -60,14 +61,15 @@ def _parts(usage: WireUsage, native: bytes) -> UsageParts:
     output = usage.output_tokens
     if output is not None and thinking:
         output = max(output - thinking, 0)
-    written = usage.cache_creation_input_tokens
-    if usage.cache_creation:
-        split = _sum([usage.cache_creation.ephemeral_5m_input_tokens, usage.cache_creation.ephemeral_1h_input_tokens])
-        written = split if split is not None else written
+    written, long = usage.cache_creation_input_tokens, None
+    split = usage.cache_creation
+    if split and (split.ephemeral_5m_input_tokens is not None or split.ephemeral_1h_input_tokens is not None):
+        written, long = split.ephemeral_5m_input_tokens, split.ephemeral_1h_input_tokens
     return UsageParts(
         input=usage.input_tokens,
         cache_read=usage.cache_read_input_tokens,
         cache_write=written,
+        cache_write_1h=long,
         output=output,
         reasoning=thinking,
         native=native,
@@ -89,8 +91,11 @@ def build(parts: UsageParts | None, is_native: bool) -> dict[str, Any] | Raw:
             return Raw(parts.native)
         base = _loaded(parts.native)
     base.update(input_tokens=parts.input or 0, output_tokens=(parts.output or 0) + (parts.reasoning or 0))
-    if parts.cache_write is not None:
-        base["cache_creation_input_tokens"] = parts.cache_write
+    if parts.cache_write is not None or parts.cache_write_1h is not None:
+        base["cache_creation_input_tokens"] = (parts.cache_write or 0) + (parts.cache_write_1h or 0)
+    if parts.cache_write_1h is not None:
+        split = {"ephemeral_5m_input_tokens": parts.cache_write or 0, "ephemeral_1h_input_tokens": parts.cache_write_1h}
+        base["cache_creation"] = split
     if parts.cache_read is not None:
         base["cache_read_input_tokens"] = parts.cache_read
     if parts.reasoning:
@@ -100,8 +105,5 @@ def build(parts: UsageParts | None, is_native: bool) -> dict[str, Any] | Raw:
 
 def _loaded(native: bytes) -> dict[str, Any]:
     """{} for what cannot be read, such as an object with a number of thousands of digits."""
-    try:
-        loaded = loads(native)
-    except (ValueError, RecursionError):
-        return {}
+    loaded = plain(native)
     return loaded if isinstance(loaded, dict) else {}

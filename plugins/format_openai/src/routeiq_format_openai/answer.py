@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from msgspec import Raw, Struct
+from routeiq_sdk.crossing import original, wrap
+from routeiq_sdk.openai_chunks import Unframed, is_lost
+from routeiq_sdk.openai_family import UNREADABLE, is_set, raw_members
 from routeiq_sdk.request import Request
 from routeiq_sdk.stream import (
     Annotation,
@@ -14,24 +18,28 @@ from routeiq_sdk.stream import (
     BlockStart,
     BlockStop,
     Event,
+    Media,
     MessageStart,
     Opaque,
+    OpaqueBlock,
     Reasoning,
     Refusal,
     Seal,
     Stop,
     Text,
     ToolCall,
+    ToolResult,
 )
 from routeiq_sdk.wire import loads
 
-from . import seals
-from .chunks import NAME, ROLE, raw_members
-from .names import original
-from .stops import write_stop
+from .chunks import FACTS, NAME, ROLE
+from .citations import write_citation
+from .parts import CALL_SEAL, own_item
+from .stops import APPROXIMATED, write_stop
 
 GIVEN = "…"
 """Stands for arguments that the client has; their text is not kept."""
+_NAME = re.compile(r"[a-z][a-z0-9_.]{0,60}", re.IGNORECASE)
 
 
 class Piece(Struct, gc=False):
@@ -43,15 +51,18 @@ class Piece(Struct, gc=False):
 
 
 class Shown:
-    """A block while it is written."""
+    """A block while it is written. `held` are the arguments of a function that stands for the client's custom tool."""
 
-    __slots__ = ("block", "citations", "edited", "seal", "start", "text", "wire")
+    __slots__ = ("block", "citations", "data", "held", "seal", "start", "text", "texts", "unframed", "wire")
 
     def __init__(self, block: Block, start: int) -> None:
         self.block, self.start = block, start
         self.wire, self.text, self.seal = -1, "", ""
         self.citations: list[str] = []
-        self.edited = False
+        self.texts: list[str] = []
+        self.data: list[str] = []
+        self.held: list[str] | None = None
+        self.unframed = Unframed()
 
 
 class Voice:
@@ -68,8 +79,22 @@ class Answer:
         self._request = request
         self._voices: dict[int, Voice] = {}
         self._legacy = request.format == NAME and "functions" in request.members and "tools" not in request.members
+        self.losses: list[str] = []
         self.native_stops = False
         """The provider speaks this format, so its own finish reasons may leave."""
+
+    def lose(self, name: str, how: str = "drop") -> None:
+        known = name if _NAME.fullmatch(name) else "content"
+        if f"out.{known};{how}" not in self.losses:
+            self.losses.append(f"out.{known};{how}")
+
+    def report(self, event: Annotation | Opaque) -> None:
+        """What another format's provider said that has no place here."""
+        if isinstance(event, Opaque):
+            if (event.frame is None or event.frame.format != NAME) and event.name != ROLE and is_lost(event):
+                self.lose("events")
+        elif event.name not in (*FACTS, "content_filter_results") and event.raw not in (b"null", b"[]", b"{}", b""):
+            self.lose(event.name)
 
     def started(self, choice: int) -> Voice | None:
         return self._voices.get(choice)
@@ -84,7 +109,8 @@ class Answer:
         elif isinstance(event, BlockStart | Stop):
             self.pieces(event)
         if isinstance(event, BlockStart):
-            self._voices[event.choice].blocks[event.index].text = GIVEN
+            shown = self._voices[event.choice].blocks[event.index]
+            shown.text, shown.held = GIVEN, None
 
     def pieces(self, event: Event) -> list[Piece]:
         handler = _HANDLERS.get(type(event))
@@ -102,30 +128,61 @@ class Answer:
     def _open(self, event: BlockStart, voice: Voice) -> list[Piece]:
         block = event.block
         shown = voice.blocks[event.index] = Shown(block, voice.length)
+        if isinstance(block, ToolResult) or (isinstance(block, ToolCall) and block.owner != "client"):
+            self.lose("server_tools")
+            return []
         if isinstance(block, ToolCall):
-            return self._open_call(event.choice, block, shown, voice) if block.owner == "client" else []
+            return self._open_call(event.choice, block, shown, voice)
+        if isinstance(block, OpaqueBlock):
+            self.lose(block.type)
+        if isinstance(block, Media):
+            return self._open_media(event.choice, block, shown)
         if isinstance(block, Reasoning):
             shown.seal = block.seal.value if block.seal else ""
+        if isinstance(block, Text) and block.phase:
+            self.lose("phase")
         text = block.text if isinstance(block, Text | Refusal | Reasoning) else ""
         return self._say(event.choice, shown, voice, text) if text else []
 
+    def _open_media(self, choice: int, media: Media, shown: Shown) -> list[Piece]:
+        if media.origin != NAME:
+            self.lose("media", "approx" if media.modality in ("image", "audio") else "drop")
+        if media.modality != "audio":
+            shown.data += [media.data] if media.data else []
+            return []
+        given = {"id": media.id, "data": media.data, "transcript": media.transcript}
+        return [Piece(choice, {"audio": {name: value for name, value in given.items() if value is not None}})]
+
     def _open_call(self, choice: int, call: ToolCall, shown: Shown, voice: Voice) -> list[Piece]:
+        if self._legacy and voice.calls:
+            self.lose("tool_calls")
+            return []
         shown.wire = voice.calls
         voice.calls += 1
         shown.text = call.args or call.input or ""
-        name = original(call.name, (tool.name for tool in self._request.tools)) if self._request.format == NAME else call.name
+        name, is_custom = self._named(call)
         if self._legacy:
             return [Piece(choice, {"function_call": {"name": name, "arguments": shown.text}})]
-        kind, field = ("function", "arguments") if call.input is None else ("custom", "input")
+        if is_custom and call.input is None:
+            shown.held, shown.text = [call.args], ""
+        kind, field = ("custom", "input") if is_custom or call.input is not None else ("function", "arguments")
         fragment = {"index": shown.wire, "id": call.call_id, "type": kind, kind: {"name": name, field: shown.text}}
         return [Piece(choice, {"tool_calls": [fragment]})]
+
+    def _named(self, call: ToolCall) -> tuple[str, bool]:
+        """The client's name of the tool, and whether it is a custom one that the provider may know as a function."""
+        if self._request.format != NAME:
+            return call.name, False
+        _, name = original(call.name, ((tool.namespace, tool.name) for tool in self._request.tools))
+        return name, any(tool.kind == "custom" and tool.name == name for tool in self._request.tools)
 
     def _add(self, event: BlockDelta, voice: Voice) -> list[Piece]:
         shown = voice.blocks.get(event.index)
         if shown is None:
             return []
         if event.field == "text":
-            shown.edited = shown.edited or event.frame is None
+            if event.frame is None:
+                shown.unframed.add(event.value)
             return self._say(event.choice, shown, voice, event.value)
         if event.field in ("args", "input"):
             return self._fill(event.choice, shown, event.value)
@@ -133,8 +190,26 @@ class Answer:
             shown.seal = event.value
         elif event.field == "citation":
             shown.citations.append(event.value)
-        elif event.field == "logprobs" and not shown.edited:
-            return [Piece(event.choice, {}, None, {"logprobs": Raw(event.value.encode())})]
+        elif event.field in ("data", "transcript"):
+            return self._sound(event.choice, shown, event.field, event.value)
+        elif event.field == "logprobs":
+            return self._weigh(event, shown)
+        return []
+
+    def _weigh(self, event: BlockDelta, shown: Shown) -> list[Piece]:
+        if not isinstance(shown.block, Text | Refusal) or not shown.unframed.agrees(event.value, event.frame is not None):
+            self.lose("logprobs")
+            return []
+        weights: dict[str, Any] = {"content": None, "refusal": None}
+        weights["refusal" if isinstance(shown.block, Refusal) else "content"] = Raw(event.value.encode())
+        return [Piece(event.choice, {}, None, {"logprobs": weights})]
+
+    def _sound(self, choice: int, shown: Shown, field: str, value: str) -> list[Piece]:
+        if not isinstance(shown.block, Media):
+            return []
+        if shown.block.modality == "audio":
+            return [Piece(choice, {"audio": {field: value}})]
+        shown.data += [value] if field == "data" else []
         return []
 
     def _say(self, choice: int, shown: Shown, voice: Voice, text: str) -> list[Piece]:
@@ -142,7 +217,7 @@ class Answer:
             voice.refused = True
             return [Piece(choice, {"refusal": text})]
         if isinstance(shown.block, Reasoning):
-            shown.text += text
+            shown.texts.append(text)
             return [Piece(choice, {"reasoning_content": text})]
         if not isinstance(shown.block, Text):
             return []
@@ -151,6 +226,9 @@ class Answer:
 
     def _fill(self, choice: int, shown: Shown, text: str) -> list[Piece]:
         if shown.wire < 0 or not text:
+            return []
+        if shown.held is not None:
+            shown.held.append(text)
             return []
         shown.text = GIVEN
         if self._legacy:
@@ -165,28 +243,70 @@ class Answer:
             return []
         block = shown.block
         if isinstance(block, ToolCall):
-            return [] if shown.text or block.input is not None else self._fill(event.choice, shown, "{}")
+            return self._close_call(event.choice, block, shown)
+        if isinstance(block, Media):
+            return self._close_media(event, block, shown)
         if isinstance(block, Reasoning):
             delta = _sealed(event.block if isinstance(event.block, Reasoning) else block, shown)
             return [Piece(event.choice, delta)] if delta else []
-        cited = [made for made in (_citation(raw, shown.start, voice.length) for raw in shown.citations) if made]
+        if isinstance(block, Text) and (shown.seal or block.signature):
+            self.lose("signature")
+        cited: list[Any] = []
+        for raw in shown.citations:
+            made, lost = write_citation(raw, shown.start, voice.length)
+            cited += [made] if made is not None else []
+            if lost:
+                self.lose("citations", lost)
         return [Piece(event.choice, {"annotations": cited})] if cited else []
+
+    def _close_call(self, choice: int, call: ToolCall, shown: Shown) -> list[Piece]:
+        if shown.wire < 0:
+            return []
+        made: list[Piece] = []
+        if shown.held is not None:
+            text = _input("".join(shown.held))
+            made = [Piece(choice, {"tool_calls": [{"index": shown.wire, "custom": {"input": text}}]})] if text else []
+        elif not shown.text and call.input is None:
+            made = self._fill(choice, shown, "{}")
+        seal = call.seal.value if call.seal else ""
+        if (shown.seal or seal) and not self._legacy:
+            family = call.seal.family if call.seal else call.origin
+            kept = Reasoning(
+                form=CALL_SEAL, seal=Seal(shown.seal or seal, family, call.seal.model if call.seal else ""), item_id=call.call_id
+            )
+            made.append(Piece(choice, {"reasoning_details": [_detail(kept, family)]}))
+        return made
+
+    def _close_media(self, event: BlockStop, media: Media, shown: Shown) -> list[Piece]:
+        whole = event.block if isinstance(event.block, Media) and event.block.origin == NAME else None
+        if media.modality == "audio":
+            rest = {name: raw for name, raw in raw_members(whole.native).items() if name != "id"} if whole is not None else {}
+            return [Piece(event.choice, {"audio": rest})] if rest else []
+        if media.modality != "image":
+            return []
+        if whole is not None and whole.native:
+            return [Piece(event.choice, {"images": [Raw(whole.native)]})]
+        url = media.url or f"data:{media.mime or 'image/png'};base64,{''.join(shown.data)}"
+        return [Piece(event.choice, {"images": [{"type": "image_url", "image_url": {"url": url}}]})]
 
     def _stop(self, event: Stop, voice: Voice) -> list[Piece]:
         voice.stopped = True
         pieces = []
-        if event.reason == "refusal" and not voice.refused and event.details:
-            explanation = _member(event.details, "explanation")
-            if explanation:
-                pieces.append(Piece(event.choice, {"refusal": explanation}))
+        if not self.native_stops and event.reason in APPROXIMATED:
+            self.lose("stop_reason", "approx")
+        explanation = _member(event.details, "explanation") if event.details else None
+        if event.reason == "refusal" and not voice.refused and isinstance(explanation, str) and explanation:
+            pieces.append(Piece(event.choice, {"refusal": explanation}))
+        if event.details and any(
+            is_set(bytes(raw)) for name, raw in raw_members(event.details).items() if name not in ("type", "explanation")
+        ):
+            self.lose("stop_details")
         finish = write_stop(event.reason, event.native if self.native_stops else "", voice.calls > 0, voice.refused)
         if self._legacy and finish == "tool_calls":
             finish = "function_call"
         return [*pieces, Piece(event.choice, {}, finish)]
 
     def _annotate(self, event: Annotation, voice: Voice) -> list[Piece]:
-        if event.name in ("audio", "images"):
-            return [Piece(event.choice, {event.name: Raw(event.raw)})]
         return [Piece(event.choice, {}, None, {event.name: Raw(event.raw)})] if event.name == "content_filter_results" else []
 
 
@@ -195,33 +315,33 @@ _HANDLERS: dict[type[Event], Callable[[Any, Any, Voice], list[Piece]]] = {
 }  # fmt: skip
 
 
+def _input(args: str) -> str:
+    """What a custom tool gets of the arguments of the function that stood for it."""
+    try:
+        given = loads(args or "{}")
+    except UNREADABLE:
+        return args
+    inner = given.get("input") if isinstance(given, dict) else None
+    return inner if isinstance(inner, str) else "" if given == {} else args
+
+
+def _detail(block: Reasoning, family: str) -> dict[str, str]:
+    return {"type": "reasoning.encrypted", "data": wrap(block, family), "format": "routeiq"}
+
+
 def _sealed(block: Reasoning, shown: Shown) -> dict[str, Any]:
     """What the client must give back so that the provider knows its own thoughts again."""
     family = block.seal.family if block.seal else block.origin or shown.block.origin
-    if family == NAME:
-        if not block.native:
-            return {}
-        name = "reasoning_details" if str(_member(block.native, "type")).startswith("reasoning.") else "thinking_blocks"
+    name = own_item(block)
+    if name:
         return {name: [Raw(block.native)]}
     value = shown.seal or (block.seal.value if block.seal else "")
-    if not value and not block.native:
+    if (family == NAME and block.origin in ("", NAME) and not value) or not (value or block.native):
         return {}
     model = block.seal.model if block.seal else ""
-    whole = Reasoning(form=block.form, text=shown.text, seal=Seal(value, family, model), item_id=block.item_id, native=block.native)
-    return {"reasoning_details": [{"type": "reasoning.encrypted", "data": seals.wrap(whole, family), "format": "routeiq"}]}
-
-
-def _citation(raw: str, start: int, end: int) -> Any:
-    """`url_citation` as it is; a web source of another format with the range of its text; None for anything else."""
-    cited = loads(raw)
-    if not isinstance(cited, dict):
-        return None
-    if cited.get("type") == "url_citation":
-        return Raw(raw.encode())
-    if not isinstance(cited.get("url"), str):
-        return None
-    found = {"url": cited["url"], "title": cited.get("title") or "", "start_index": start, "end_index": end}
-    return {"type": "url_citation", "url_citation": found}
+    text = "".join(shown.texts)
+    whole = Reasoning(form=block.form, text=text, seal=Seal(value, family, model), item_id=block.item_id, native=block.native)
+    return {"reasoning_details": [_detail(whole, family)]}
 
 
 def _member(raw: bytes, name: str) -> Any:

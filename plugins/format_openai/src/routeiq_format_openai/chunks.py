@@ -6,21 +6,23 @@ everything else.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
-from routeiq_sdk.errors import ClientError
-from routeiq_sdk.wire import loads, members, patch, sse_data
+from msgspec import Struct
+from routeiq_sdk.openai_chunks import Reading
+from routeiq_sdk.openai_chunks import read as read_event
 
 NAME = "openai"
-DONE = b"data: [DONE]\n\n"
+PARAMS = {
+    "input": "messages", "contents": "messages", "system": "messages", "instructions": "messages", "text.format": "response_format",
+    "max_output_tokens": "max_completion_tokens", "reasoning.effort": "reasoning_effort", "stop_sequences": "stop", "model": "model",
+    "messages": "messages", "tools": "tools", "tool_choice": "tool_choice", "temperature": "temperature", "top_p": "top_p",
+    "max_tokens": "max_tokens", "metadata": "metadata", "service_tier": "service_tier", "prompt_cache_key": "prompt_cache_key",
+}  # fmt: skip
+"""What the fields of other formats are called here, for errors that name one."""
 CR = 13
 """As a number: `CR in frame` costs a tenth of `b"\\r" in frame`."""
-UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-MAX_BAD = 3
-"""Malformed events in a row that end a stream."""
 
 
 class Function(Struct, gc=False):
@@ -83,91 +85,9 @@ FACTS = ("prompt_filter_results", "citations", "search_results", "moderation")
 ROLE = "role"
 """Name of the opaque event that opens a choice which `MessageStart` does not."""
 
-decode = msgspec.json.Decoder(Chunk).decode
-_object = msgspec.json.Decoder(dict[str, Raw])
-
-
-class Reading(Struct, gc=False):
-    """`kind`: chunk, other (JSON that is no chunk), end, bad, none (no data). `forward`: what an OpenAI client can take of
-    the frame where that differs from it; b"" is nothing."""
-
-    kind: str
-    data: bytes = b""
-    chunk: Chunk | None = None
-    forward: bytes | None = None
-    surrogates: bool = False
-    """The chunk holds lone ones."""
+_chunk = msgspec.json.Decoder(Chunk)
+decode = _chunk.decode
 
 
 def read(frame: bytes) -> Reading:
-    """Any SSE event. Never raises."""
-    data = sse_data(frame)
-    forward = cleaned(frame)
-    text = data.strip(b" \t\n")
-    if not text:
-        return Reading("none", forward=forward)
-    if text == b"[DONE]":
-        return Reading("end", forward=forward)
-    try:
-        return Reading("chunk", data, decode(data), forward)
-    except UNREADABLE:
-        pass
-    try:
-        plain = json.loads(data)
-        if not isinstance(plain, dict):
-            return Reading("bad")
-        return Reading("chunk", data, msgspec.convert(plain, Chunk), forward, True)
-    except msgspec.ValidationError:
-        return Reading("other", data, None, forward)
-    except (ValueError, RecursionError):
-        return Reading("bad")
-
-
-def cleaned(frame: bytes) -> bytes | None:
-    """The frame without what openai-python fails on: any `id`, fields of an event without data. None: it is clean already."""
-    text = frame.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    lines = [line for line in text.split(b"\n") if line]
-    has_data = any(line.startswith(b"data:") and line.strip(b" ") != b"data:" for line in lines)
-    kept = [line for line in lines if line[:1] == b":" or (has_data and _field(line) != b"id")]
-    if len(kept) == len(lines) and text.endswith(b"\n\n"):
-        return None
-    return b"\n".join(kept) + b"\n\n" if kept else b""
-
-
-def _field(line: bytes) -> bytes:
-    return line.partition(b":")[0]
-
-
-def without_usage(frame: bytes) -> bytes:
-    """The frame without its chunk's `usage`, for a client that did not ask for it. All other bytes of the chunk stay."""
-    data = sse_data(frame)
-    try:
-        data = patch(data, members(data), {"usage": None})
-    except ClientError:
-        return frame
-    return b"data: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"
-
-
-def raw_members(data: bytes) -> dict[str, Raw]:
-    """Members of a JSON object as raw JSON; {} for anything else."""
-    try:
-        return _object.decode(data)
-    except UNREADABLE:
-        return {}
-
-
-def dump(value: Any) -> bytes:
-    """Compact JSON; lone surrogates stay escaped."""
-    try:
-        return msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":"), default=_plain).encode()
-
-
-def _plain(value: Any) -> Any:
-    return loads(bytes(value))
-
-
-def asks_usage(stream_options: bytes | None) -> bool:
-    options = raw_members(stream_options or b"null")
-    return "include_usage" in options and bytes(options["include_usage"]) == b"true"
+    return read_event(frame, _chunk)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from routeiq_sdk.openai_chunks import check, count
+from routeiq_sdk.openai_family import build_error, dump, parse_error, stream_error
 from routeiq_sdk.request import Request
 from routeiq_sdk.resources import Deployment
 from routeiq_sdk.stream import Error, Event, UsageParts
 from routeiq_sdk.wire import Asked, Built, Decoder, Encoder, ModelEntry, SseFramer, Tap
 
-from . import build, errors, whole
+from . import build, whole
 from . import request as requests
-from .chunks import NAME, dump
+from .chunks import NAME, PARAMS
 from .decode import ChatDecoder
 from .encode import KEEPALIVE, ChatEncoder
 from .oracle import check_stream
@@ -56,22 +58,22 @@ class ChatCodec:
         return whole.explode(body)
 
     def collect(self, events: Iterable[Event], request: Request, losses: list[str]) -> bytes:
-        return whole.collect(events, request, int(self._time_s()))
+        return whole.collect(events, request, losses, int(self._time_s()))
 
     def usage(self, body: bytes) -> UsageParts | None:
-        return whole.count(body)
+        return count(body)
 
     def check(self, body: bytes) -> Error | None:
-        return whole.check(body)
+        return check(NAME, body)
 
     def parse_error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Error:
-        return errors.parse_error(status, headers, body, self._time_s())
+        return parse_error(NAME, status, headers, body, self._time_s())
 
     def build_error(self, error: Error, request_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        return errors.build_error(error)
+        return build_error(NAME, error, PARAMS)
 
     def stream_error(self, error: Error, request_id: str) -> bytes:
-        return errors.stream_error(error)
+        return stream_error(NAME, error, PARAMS)
 
     def estimate_tokens(self, request: Request) -> int:
         text = request.text() + "".join(tool.parameters.decode("utf-8", "replace") for tool in request.tools)

@@ -9,6 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import structs
+from routeiq_sdk.crossing import Mender
+from routeiq_sdk.openai_chunks import MAX_BAD, NOT_READABLE
+from routeiq_sdk.openai_family import UNREADABLE, bad_gateway, dump, raw_members, read_error, read_usage
 from routeiq_sdk.stream import (
     Annotation,
     Event,
@@ -20,11 +23,8 @@ from routeiq_sdk.stream import (
     UsageParts,
 )
 
-from .chunks import CR, FACTS, MAX_BAD, NAME, ROLE, UNREADABLE, Call, Choice, Chunk, Delta, decode, dump, raw_members, read
-from .errors import bad_gateway, read_error
+from .chunks import CR, FACTS, NAME, ROLE, Call, Choice, Chunk, Delta, decode, read
 from .lane import TEXT, THOUGHT, Lane, mint
-from .surrogates import Mender
-from .usage import read_usage
 
 CHUNK = "chunk"
 _OPENING = ("id", "object", "created", "model", "choices", "usage", "error", *FACTS)
@@ -81,7 +81,7 @@ class ChatDecoder:
             if self._bad < MAX_BAD:
                 return []
             self._over = True
-            return [bad_gateway("The provider's stream is not readable: several events in a row are no JSON.")]
+            return [bad_gateway(NOT_READABLE)]
         if reading.kind == "end":
             return self._end(frame)
         if reading.kind == "none":
@@ -95,7 +95,7 @@ class ChatDecoder:
     def _chunk(self, chunk: Chunk, data: bytes, frame: Frame) -> list[Event]:
         if chunk.error is not None:
             self._over = True
-            return [read_error(chunk.error, data, frame.data)]
+            return [read_error(NAME, chunk.error, data, frame.data)]
         out: list[Event] = []
         choices = chunk.choices
         if not self._started and (choices or chunk.id):
@@ -150,6 +150,7 @@ class ChatDecoder:
 
     def _choice(self, lane: Lane, choice: Choice, frame: Frame, out: list[Event]) -> None:
         delta = choice.delta or choice.message
+        weights = choice.logprobs if isinstance(choice.logprobs, dict) else None
         if delta is not None:
             if delta.reasoning_content or delta.reasoning or delta.reasoning_details or delta.thinking_blocks:
                 _reason(lane, delta, frame, out)
@@ -159,22 +160,30 @@ class ChatDecoder:
                     lane.say("text", content, TEXT, frame, out)
                 else:
                     _parts(lane, content, frame, out)
+            if weights is not None:
+                lane.weigh("text", weights.get("content"), frame, out)
+            for annotation in delta.annotations or ():
+                lane.cite(annotation, frame, out)
             if delta.refusal:
                 lane.refuse(delta.refusal, frame, out)
-            if delta.tool_calls:
-                for call in delta.tool_calls:
-                    lane.call(call, False, self._whole, frame, out)
-            if delta.function_call:
-                lane.call(Call(index=0, function=delta.function_call), True, self._whole, frame, out)
-            if delta.annotations or delta.audio is not None or delta.images:
-                _extras(lane, delta, frame, out)
-        if choice.logprobs is not None:
-            lane.add("logprobs", choice.logprobs, frame, out)
+                if weights is not None:
+                    lane.weigh("refusal", weights.get("refusal"), frame, out)
+            if delta.tool_calls or delta.function_call or delta.audio is not None or delta.images:
+                self._others(lane, delta, frame, out)
         if choice.content_filter_results is not None:
             raw = dump(choice.content_filter_results)
             out.append(Annotation(frame=frame, choice=lane.number, scope="choice", name="content_filter_results", raw=raw))
         if choice.finish_reason:
             self._finish(lane, choice, frame, out)
+
+    def _others(self, lane: Lane, delta: Delta, frame: Frame, out: list[Event]) -> None:
+        for call in delta.tool_calls or ():
+            lane.call(call, False, self._whole, frame, out)
+        if delta.function_call:
+            lane.call(Call(index=0, function=delta.function_call), True, self._whole, frame, out)
+        for image in delta.images or ():
+            lane.show(image, frame, out)
+        lane.speak(delta.audio, frame, out)
 
     def _finish(self, lane: Lane, choice: Choice, frame: Frame, out: list[Event]) -> None:
         native = choice.finish_reason or ""
@@ -183,7 +192,7 @@ class ChatDecoder:
             self._running -= 1
             return
         self._over = True
-        error = read_error(choice.error or "The provider ended the answer with an error.", b"", b"")
+        error = read_error(NAME, choice.error or "The provider ended the answer with an error.", b"", b"")
         out[:] = [*(structs.replace(event, frame=None) for event in out), structs.replace(error, frame=None)]
 
     def _facts(self, chunk: Chunk, frame: Frame, out: list[Event]) -> None:
@@ -194,7 +203,7 @@ class ChatDecoder:
         parts = read_usage(chunk.usage)
         if parts is not None:
             self._usage = parts = parts.over(self._usage) if self._usage else parts
-            if not self._whole:
+            if self._started and not self._whole:
                 out.append(Usage(frame=frame, parts=parts))
 
     def _end(self, frame: Frame | None) -> list[Event]:
@@ -237,12 +246,3 @@ def _parts(lane: Lane, content: list[Any], frame: Frame, out: list[Event]) -> No
         for inner in thought if isinstance(thought, list) else [{"text": thought}] if thought else []:
             if isinstance(inner, dict) and isinstance(inner.get("text"), str):
                 lane.say("reasoning", inner["text"], THOUGHT, frame, out)
-
-
-def _extras(lane: Lane, delta: Delta, frame: Frame, out: list[Event]) -> None:
-    for citation in delta.annotations or ():
-        lane.add("citation", citation, frame, out)
-    for name in ("audio", "images"):
-        value = getattr(delta, name)
-        if value:
-            out.append(Annotation(frame=frame, choice=lane.number, scope="choice", name=name, raw=dump(value)))

@@ -6,10 +6,11 @@ Frames of this format whose events all arrive unchanged leave as they came. The 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+from routeiq_sdk.openai_chunks import DONE, without_usage
+from routeiq_sdk.openai_family import dump, fitting_id, raw_members, stream_error, write_usage
 from routeiq_sdk.request import Request
 from routeiq_sdk.stream import (
     Annotation,
@@ -21,6 +22,7 @@ from routeiq_sdk.stream import (
     Frame,
     MessageEnd,
     MessageStart,
+    Opaque,
     Ping,
     Stop,
     Usage,
@@ -28,9 +30,7 @@ from routeiq_sdk.stream import (
 )
 
 from .answer import Answer, Piece
-from .chunks import DONE, FACTS, NAME, dump, raw_members, without_usage
-from .errors import stream_error
-from .usage import write_usage
+from .chunks import FACTS, NAME, PARAMS
 
 KEEPALIVE = b": keepalive\n\n"
 _CONTENT = (BlockStart, BlockDelta, BlockStop, Stop)
@@ -41,7 +41,7 @@ class ChatEncoder:
         """`asked`: the client wants the usage chunk. `created_s` stands in for providers that give no time."""
         self._request, self._asked, self._created_s = request, asked, created_s
         self._answer = Answer(request)
-        self.losses: list[str] = []
+        self.losses = self._answer.losses
         self._group: list[Event] = []
         self._dirty: set[int] = set()
         self._all_dirty = self._over = self._counted = False
@@ -119,11 +119,13 @@ class ChatEncoder:
             self._usage = event.parts.over(self._usage) if self._usage else event.parts
         elif isinstance(event, Annotation):
             self._annotate(event, out)
+        elif isinstance(event, Opaque):
+            self._answer.report(event)
         elif isinstance(event, Ping):
             out.append(KEEPALIVE)
         elif isinstance(event, Error):
             self._over = True
-            out.append(stream_error(event))
+            out.append(stream_error(NAME, event, PARAMS))
         elif isinstance(event, MessageEnd):
             self._end(out)
 
@@ -149,8 +151,9 @@ class ChatEncoder:
     def _annotate(self, event: Annotation, out: list[bytes]) -> None:
         if event.scope == "choice":
             self._pieces(event, out)
-        elif event.scope == "message" and event.name in FACTS and self._head:
+        elif event.name in FACTS and self._head:
             out.append(self._head + b"]," + dump(event.name) + b":" + event.raw + self._tail)
+        self._answer.report(event)
 
     def _end(self, out: list[bytes]) -> None:
         self._over = True
@@ -169,9 +172,8 @@ def is_native(event: MessageStart) -> bool:
 
 def head(event: MessageStart, request: Request, created_s: int, kind: str) -> dict[str, Any]:
     """The members that every chunk of an answer repeats."""
-    minted = "chatcmpl-rq" + hashlib.sha256(request.body).hexdigest()[:20]
     opening: dict[str, Any] = {
-        "id": event.id or minted,
+        "id": event.id if event.id and is_native(event) else fitting_id("chatcmpl-", event.id, request.body),
         "object": kind,
         "created": created_s if event.created_s is None else event.created_s,
         "model": event.model or request.model,

@@ -10,10 +10,13 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from routeiq_sdk.stream import Block, BlockDelta, BlockStart, BlockStop, Event, Frame, Reasoning, Refusal, Seal, Stop, Text, ToolCall
+from routeiq_sdk.openai_family import dump
+from routeiq_sdk.stream import Block, BlockDelta, BlockStart, BlockStop, Event, Frame, Media, Reasoning, Refusal, Seal, Stop, Text, ToolCall
 from routeiq_sdk.wire import loads
 
-from .chunks import NAME, Call, dump
+from .chunks import NAME, Call
+from .citations import read_citation
+from .parts import address
 from .stops import read_stop
 
 TEXT = Text(origin=NAME)
@@ -52,7 +55,7 @@ class Tool:
 
 class Lane:
     __slots__ = (
-        "_by_id", "_by_index", "_item", "_key", "_mint", "_next", "_taken", "_texts", "_tools", "_touched", "called", "finished",
+        "_audio", "_by_id", "_by_index", "_item", "_key", "_mint", "_next", "_taken", "_texts", "_tools", "_touched", "called", "finished",
         "index", "number", "odd", "refused",
     )  # fmt: skip
 
@@ -61,6 +64,7 @@ class Lane:
         self.number, self._taken, self._mint = number, taken, mint
         self._next, self.index, self._key = 0, -1, ""
         self._item: dict[str, Any] | None = None
+        self._audio: dict[str, Any] = {}
         self._texts: list[str] = []
         self._tools: list[Tool] = []
         self._touched: dict[int, Tool] = {}
@@ -80,13 +84,49 @@ class Lane:
         self.refused = True
         self.say("refusal", value, REFUSAL, frame, out)
 
-    def add(self, field: str, value: Any, frame: Frame, out: list[Event]) -> None:
-        """A citation or log probabilities, as raw JSON, on the open block; on a new text block where there is none."""
-        if field == "citation" and self._key != "text":
+    def cite(self, annotation: Any, frame: Frame, out: list[Event]) -> None:
+        """A citation of the open text, or of a new one where none is open."""
+        cited = read_citation(annotation)
+        if cited is None:
+            return
+        if self._key != "text":
             self.settle(frame, out)
             self._key, self.index = "text", self._begin(TEXT, frame, out)
-        if self._key:
-            out.append(BlockDelta(frame=frame, choice=self.number, index=self.index, field=field, value=dump(value).decode()))
+        out.append(BlockDelta(frame=frame, choice=self.number, index=self.index, field="citation", value=dump(cited).decode()))
+
+    def weigh(self, key: str, tokens: Any, frame: Frame, out: list[Event]) -> None:
+        """Log probabilities of the open block's tokens."""
+        if isinstance(tokens, list) and tokens and self._key == key:
+            out.append(BlockDelta(frame=frame, choice=self.number, index=self.index, field="logprobs", value=dump(tokens).decode()))
+
+    def show(self, image: Any, frame: Frame, out: list[Event]) -> None:
+        """A generated image, whole."""
+        link = image.get("image_url") if isinstance(image, dict) else None
+        url = link.get("url") if isinstance(link, dict) else link
+        if not isinstance(url, str):
+            return
+        self.settle(frame, out)
+        given = address(url)
+        data = given.pop("data", "")
+        index = self._begin(Media(modality="image", origin=NAME, **given), frame, out)
+        if data:
+            out.append(BlockDelta(frame=frame, choice=self.number, index=index, field="data", value=data))
+        whole = Media(modality="image", data=data or None, native=dump(image), origin=NAME, **given)
+        out.append(BlockStop(frame=frame, choice=self.number, index=index, block=whole))
+
+    def speak(self, audio: Any, frame: Frame, out: list[Event]) -> None:
+        """A piece of a spoken answer."""
+        if not isinstance(audio, dict):
+            return
+        if self._key != "audio":
+            self.settle(frame, out)
+            given = audio.get("id")
+            shell = Media(modality="audio", id=given if isinstance(given, str) else None, origin=NAME)
+            self._key, self.index, self._audio = "audio", self._begin(shell, frame, out), {}
+        self._audio |= {name: value for name, value in audio.items() if name not in ("data", "transcript")}
+        for field in ("data", "transcript"):
+            if isinstance(value := audio.get(field), str) and value:
+                out.append(BlockDelta(frame=frame, choice=self.number, index=self.index, field=field, value=value))
 
     def think(self, item: Any, frame: Frame, out: list[Event]) -> None:
         """An item of `reasoning_details` or `thinking_blocks`. Pieces of one item share its type and index."""
@@ -203,8 +243,10 @@ class Lane:
             out.append(BlockStop(frame=frame, choice=self.number, index=index, block=block))
         self._key, self._item = "", None
 
-    def _thought(self) -> Reasoning | None:
-        """The reasoning item that ends here, as it must go back to the provider."""
+    def _thought(self) -> Block | None:
+        """The reasoning item that ends here, as it must go back to the provider, or what a spoken answer said beside its sound."""
+        if self._key == "audio":
+            return Media(modality="audio", native=dump(self._audio), origin=NAME)
         item = self._item
         if item is None:
             return None

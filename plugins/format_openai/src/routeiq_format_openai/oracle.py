@@ -17,7 +17,7 @@ class _Seen:
 
     def __init__(self) -> None:
         self.finishes: list[str] = []
-        self.calls: list[str] = []
+        self.calls: list[list[str]] = []
         self.functions: list[bool] = []
         self.deltas = 0
 
@@ -68,12 +68,12 @@ class _Oracle:
         if index == len(seen.calls):
             if not (call.get("id") and call.get("type") and inner.get("name") and isinstance(text, str)):
                 self.say("C6", f"call {index} opens without id, type, name or arguments")
-            seen.calls.append(text or "")
+            seen.calls.append([text or ""])
             seen.functions.append("custom" not in call)
         elif isinstance(index, int) and 0 <= index < len(seen.calls):
             if call.get("id") or call.get("type") or inner.get("name"):
                 self.say("C6", f"call {index} repeats its id, type or name")
-            seen.calls[index] += text or ""
+            seen.calls[index].append(text or "")
         else:
             self.say("C6", f"call index {index!r} after {len(seen.calls)} calls")
 
@@ -82,7 +82,9 @@ class _Oracle:
             if done and len(seen.finishes) != 1:
                 self.say("C5", f"choice {number} has {len(seen.finishes)} finish reasons")
             finish = seen.finishes[0] if seen.finishes else ""
-            if finish == "tool_calls" and not all(_is_json(text) for text, known in zip(seen.calls, seen.functions, strict=True) if known):
+            if finish == "tool_calls" and not all(
+                _is_json("".join(texts)) for texts, known in zip(seen.calls, seen.functions, strict=True) if known
+            ):
                 self.say("C7", f"choice {number}: arguments are no JSON")
             if finish and (finish == "tool_calls") is not bool(seen.calls) and finish not in ("content_filter", "length"):
                 self.say("C10", f"choice {number}: finish {finish!r} with {len(seen.calls)} calls")

@@ -6,15 +6,27 @@ import hashlib
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
+from routeiq_sdk.crossing import SEAL_PREFIX, unwrap
 from routeiq_sdk.errors import ClientError
+from routeiq_sdk.openai_family import UNREADABLE, dump, is_set, raw_members
 from routeiq_sdk.request import Message, Tool
 from routeiq_sdk.stream import Block, Cache, Media, OpaqueBlock, Reasoning, Refusal, Seal, Text, ToolCall, ToolResult
 
-from . import seals
-from .chunks import NAME, UNREADABLE, dump
+from .chunks import NAME
+from .citations import read_citation
 
-NULL = b"null"
+CALL_SEAL = "call"
+"""Form of a wrapped seal that belongs to the call its `item_id` names."""
+_BLOCKS = (b'"thinking"', b'"redacted_thinking"')
+
+
+AUDIO_ID = "audio"
+"""Type of the opaque block that stands for an assistant's earlier spoken answer, which only its provider holds."""
+
+
+class WireFormat(Struct):
+    grammar: Raw = Raw()
 
 
 class WireFunction(Struct):
@@ -24,6 +36,7 @@ class WireFunction(Struct):
     description: str | None = None
     parameters: Raw = Raw()
     strict: bool | None = None
+    format: WireFormat | None = None
 
 
 class WireCall(Struct):
@@ -44,6 +57,8 @@ class WireMessage(Struct):
     reasoning: Any = None
     reasoning_details: Any = None
     thinking_blocks: Any = None
+    annotations: Any = None
+    audio: Raw = Raw()
 
 
 class WireMedia(Struct):
@@ -68,7 +83,7 @@ class WirePart(Struct):
     video_url: WireMedia | str | None = None
     input_audio: WireMedia | None = None
     file: WireMedia | None = None
-    prompt_cache_breakpoint: WireBreakpoint | None = None
+    prompt_cache_breakpoint: Raw = Raw()
 
 
 class WireTool(Struct):
@@ -82,13 +97,10 @@ _message = msgspec.json.Decoder(WireMessage)
 _call = msgspec.json.Decoder(WireCall)
 _part = msgspec.json.Decoder(WirePart)
 _tool = msgspec.json.Decoder(WireTool)
+_breakpoint = msgspec.json.Decoder(WireBreakpoint)
 _function = msgspec.json.Decoder(WireFunction)
 _TTLS = {"5m": 300, "30m": 1800, "1h": 3600, "12h": 43200}
 _AUDIO = {"mp3": "audio/mpeg", "wav": "audio/wav"}
-
-
-def is_set(raw: bytes | None) -> bool:
-    return bool(raw) and raw != NULL
 
 
 def items(raw: bytes | None) -> list[bytes]:
@@ -110,12 +122,16 @@ def parse_message(raw: bytes, place: str, calls: dict[str, str]) -> Message:
     if wire.role in ("tool", "function"):
         parts: tuple[Block, ...] = (_result(wire, raw, place, calls),)
         return Message(role="tool", parts=parts, name=wire.name, was_str=isinstance(wire.content, str), native=raw)
-    blocks: list[Block] = _thoughts(wire) if wire.role == "assistant" else []
-    blocks += _content(wire.content, place)
+    is_answer = wire.role == "assistant"
+    blocks, seals = _thoughts(wire) if is_answer else ([], {})
+    blocks += _cited(_content(wire.content, place), wire.annotations) if is_answer else _content(wire.content, place)
+    if is_answer and is_set(bytes(wire.audio)):
+        blocks.append(OpaqueBlock(type=AUDIO_ID, native=bytes(wire.audio), origin=NAME))
     if wire.refusal:
         blocks.append(Refusal(text=wire.refusal, origin=NAME))
     for number, item in enumerate(wire.tool_calls or ()):
-        blocks.append(_tool_call(bytes(item), f"{place}.tool_calls[{number}]"))
+        call = _tool_call(bytes(item), f"{place}.tool_calls[{number}]")
+        blocks.append(structs.replace(call, seal=seals[call.call_id]) if call.call_id in seals else call)
     if wire.function_call is not None:
         name = wire.function_call.name
         calls[name] = "call_rq" + hashlib.sha256(f"{place}/{name}".encode("utf-8", "replace")).hexdigest()[:20]
@@ -138,8 +154,8 @@ def _content(content: str | list[Raw] | None, place: str) -> list[Block]:
 
 def parse_part(raw: bytes, place: str = "part") -> Block:
     wire = decode(_part, raw, place)
-    marker = wire.prompt_cache_breakpoint
-    cache = Cache(_TTLS.get(marker.ttl or "30m"), native=dump(marker)) if marker is not None else None
+    marker = bytes(wire.prompt_cache_breakpoint)
+    cache = Cache(_TTLS.get(decode(_breakpoint, marker, place).ttl or "30m"), native=marker) if is_set(marker) else None
     native: dict[str, Any] = {"native": raw, "origin": NAME, "cache": cache}
     if wire.type == "text":
         return Text(text=wire.text, **native)
@@ -148,18 +164,18 @@ def parse_part(raw: bytes, place: str = "part") -> Block:
     link = wire.image_url if wire.type == "image_url" else wire.video_url if wire.type == "video_url" else None
     if link is not None:
         media = WireMedia(url=link) if isinstance(link, str) else link
-        return Media(modality=wire.type[:5], detail=media.detail, **_address(media.url or ""), **native)
+        return Media(modality=wire.type[:5], detail=media.detail, **address(media.url or ""), **native)
     if wire.type == "input_audio" and wire.input_audio is not None:
         mime = _AUDIO.get(wire.input_audio.format or "", f"audio/{wire.input_audio.format}")
         return Media(modality="audio", mime=mime, data=wire.input_audio.data or "", **native)
     if wire.type == "file" and wire.file is not None:
         file = wire.file
-        place_of = {"file_id": file.file_id} if file.file_id else _address(file.file_data or "")
+        place_of = {"file_id": file.file_id} if file.file_id else address(file.file_data or "")
         return Media(modality="document", filename=file.filename, **place_of, **native)
     return OpaqueBlock(type=wire.type, **native)
 
 
-def _address(url: str) -> dict[str, Any]:
+def address(url: str) -> dict[str, Any]:
     """A `data:` URL taken apart, or the URL."""
     head, comma, data = url.partition(",")
     if not (comma and head.startswith("data:")):
@@ -176,16 +192,21 @@ def _tool_call(raw: bytes, place: str) -> ToolCall:
     return ToolCall(call_id=wire.id, name=function.name, args=function.arguments or "", native=raw, origin=NAME)
 
 
-def _thoughts(wire: WireMessage) -> list[Block]:
-    """Reasoning that the client gives back: wrapped state of other providers, this format's own items, else the plain text."""
+def _thoughts(wire: WireMessage) -> tuple[list[Block], dict[str, Seal]]:
+    """Reasoning that the client gives back: wrapped state of other providers, this format's own items, else the plain text; and
+    the seals of calls, by the call's id."""
     blocks: list[Block] = []
+    seals: dict[str, Seal] = {}
     for item in [*_list(wire.reasoning_details), *_list(wire.thinking_blocks)]:
         if not isinstance(item, dict):
             continue
         state = item.get("data") or item.get("signature")
-        if isinstance(state, str) and state.startswith(seals.PREFIX):
-            block = seals.unwrap(state)
-            blocks += [block] if block is not None else []
+        if isinstance(state, str) and state.startswith(SEAL_PREFIX):
+            block = unwrap(state)
+            if block is not None and block.form == CALL_SEAL and block.seal is not None:
+                seals[block.item_id or ""] = block.seal
+            elif block is not None:
+                blocks.append(block)
             continue
         text = item.get("text") or item.get("thinking") or item.get("summary")
         seal = Seal(state, NAME) if isinstance(state, str) else None
@@ -193,7 +214,22 @@ def _thoughts(wire: WireMessage) -> list[Block]:
     text = wire.reasoning_content or wire.reasoning
     if not blocks and isinstance(text, str):
         blocks.append(Reasoning(text=text, native=dump({"reasoning_content": text}), origin=NAME))
-    return blocks
+    return blocks, seals
+
+
+def own_item(block: Reasoning) -> str:
+    """The member that holds a thought of this format with state of its own, "" for any other."""
+    kind = raw_members(block.native).get("type") if block.origin in ("", NAME) else None
+    name = bytes(kind) if kind is not None else b""
+    return "reasoning_details" if name.startswith(b'"reasoning.') else "thinking_blocks" if name in _BLOCKS else ""
+
+
+def _cited(blocks: list[Block], annotations: Any) -> list[Block]:
+    """Annotations of an earlier answer belong to its text."""
+    found = tuple(cited for item in _list(annotations) if (cited := read_citation(item)) is not None)
+    if not found or len(blocks) != 1 or not isinstance(blocks[0], Text):
+        return blocks
+    return [structs.replace(blocks[0], citations=found)]
 
 
 def _list(value: Any) -> list[Any]:
@@ -204,7 +240,7 @@ def parse_tool(raw: bytes, legacy: bool = False, place: str = "tool") -> Tool:
     wire = WireTool(function=decode(_function, raw, place)) if legacy else decode(_tool, raw, place)
     inner = wire.custom or wire.function
     if inner is None:
-        return Tool(name=wire.type, kind="server", type=wire.type, native=raw, origin=NAME)
+        return Tool(name=wire.type, kind="server", type=wire.type, canonical=_CANONICAL.get(wire.type, ""), native=raw, origin=NAME)
     parameters = bytes(inner.parameters) if is_set(bytes(inner.parameters)) else b""
     return Tool(
         name=inner.name,
@@ -212,11 +248,14 @@ def parse_tool(raw: bytes, legacy: bool = False, place: str = "tool") -> Tool:
         description=inner.description,
         parameters=parameters,
         strict=inner.strict,
+        grammar=bytes(inner.format.grammar) if inner.format is not None else b"",
         type=LEGACY if legacy else "",
         native=raw,
         origin=NAME,
     )
 
 
+_CANONICAL = {"web_search": "web_search", "web_search_preview": "web_search", "browser_search": "web_search", "code_interpreter": "code"}
+"""Server tools of compatible providers."""
 LEGACY = "functions"
 """`Tool.type` of entries of the old `functions` list."""

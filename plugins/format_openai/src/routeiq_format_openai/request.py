@@ -7,11 +7,13 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 from routeiq_sdk.errors import ClientError
+from routeiq_sdk.openai_family import asks_usage, is_set, raw_members, type_error
 from routeiq_sdk.request import Content, Message, OutputOptions, ReasoningOptions, Request, Sampling, ToolChoice
 from routeiq_sdk.wire import loads, members, mend, patch
 
-from .chunks import NAME, asks_usage, raw_members
-from .parts import is_set, items, parse_message, parse_tool
+from .chunks import NAME
+from .named import OWN
+from .parts import items, parse_message, parse_tool
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
@@ -90,18 +92,6 @@ def _lenient(body: bytes) -> Envelope:
         raise type_error(error) from None
 
 
-def type_error(error: msgspec.ValidationError) -> ClientError:
-    """`messages[0].role: expected str, got int`."""
-    text, _, path = str(error).partition(" - at `$")
-    place = path.rstrip("`").lstrip(".")
-    if text.startswith("Object missing required field"):
-        name = text.split("`")[1]
-        place = f"{place}.{name}" if place else name
-        return ClientError(f"{place}: field required", param=place, code="missing_required_parameter")
-    text = text.replace("`", "").replace("Anything", "object")
-    return ClientError(f"{place}: {text[:1].lower()}{text[1:]}", param=place, code="invalid_type")
-
-
 def asked_usage(request: Request) -> bool:
     """Whether the client wants the usage chunk of a stream."""
     if request.format != NAME:
@@ -118,7 +108,7 @@ FIELDS = frozenset({
     "max_tokens", "max_completion_tokens", "response_format", "verbosity", "reasoning_effort", "user", "safety_identifier", "metadata",
     "service_tier",
 })  # fmt: skip
-"""Members that a field of `Content` stands for; all others are `ext`."""
+"""Members that a field of `Content` stands for; all others are `named` or `ext`."""
 
 
 def parse(request: Request) -> Content:
@@ -126,7 +116,8 @@ def parse(request: Request) -> Content:
     body = mend(request.body) if b"\\u" in request.body else request.body
     raw = {name: body[start:end] for name, (start, end) in request.members.items()}
     given = {name: loads(value) for name, value in raw.items() if name in _PLAIN}
-    ext = {name: value for name, value in raw.items() if name not in FIELDS}
+    named = {OWN[name]: value for name, value in raw.items() if name in OWN and is_set(value)}
+    ext = {name: value for name, value in raw.items() if name not in FIELDS and name not in OWN}
     user, identifier = given.get("user"), given.get("safety_identifier")
     limit = given.get("max_completion_tokens")
     if identifier is not None and user is not None:
@@ -147,6 +138,7 @@ def parse(request: Request) -> Content:
         metadata=raw["metadata"] if is_set(raw.get("metadata")) else b"",
         service_tier=given.get("service_tier"),
         include_usage=asks_usage(raw.get("stream_options")),
+        named=named,
         ext=ext,
     )
 

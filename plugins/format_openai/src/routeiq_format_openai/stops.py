@@ -5,6 +5,11 @@ from __future__ import annotations
 _READ = {"stop": "stop", "length": "length", "tool_calls": "tool_use", "function_call": "tool_use", "content_filter": "content_filter"}
 _WRITTEN = {"length": "length", "context_window": "length", "content_filter": "content_filter", "refusal": "content_filter"}
 
+APPROXIMATED = frozenset((
+    "stop_sequence", "context_window", "pause", "compaction", "malformed_call", "steered", "max_messages", "other",
+))  # fmt: skip
+"""Reasons that this format has no word for."""
+
 
 def read_stop(native: str, called: bool, refused: bool) -> str:
     """`called`: the choice has tool calls; `refused`: it has refusal text."""

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct, structs
+from routeiq_sdk.openai_chunks import DONE, MAX_BAD, NOT_READABLE, Reading, without_usage
+from routeiq_sdk.openai_family import UNREADABLE, bad_gateway, read_error, read_usage
 from routeiq_sdk.stream import UsageParts
 from routeiq_sdk.wire import CONTENT, PASS, Signal
 
-from .chunks import CR, DONE, MAX_BAD, UNREADABLE, Choice, Chunk, Reading, read, without_usage
-from .errors import bad_gateway, read_error
+from .chunks import CR, NAME, Choice, Chunk, read
 from .stops import read_stop
-from .usage import read_usage
 
 END = Signal(content=True, terminal=True)
 DROP = Signal(drop=True)
@@ -129,7 +129,7 @@ class ChatTap:
         """No choices, or usage or an error is in the chunk."""
         if chunk.error is not None:
             self._over = True
-            return Signal(error=read_error(chunk.error, data, frame))
+            return Signal(error=read_error(NAME, chunk.error, data, frame))
         parts = read_usage(chunk.usage)
         signal = self._choices(chunk.choices, frame) if chunk.choices else PASS
         if signal.error is not None or parts is None:
@@ -145,7 +145,7 @@ class ChatTap:
         chunk = read(frame).chunk
         choices = (chunk.choices if chunk is not None else None) or ()
         native = next((choice.error for choice in choices if choice.error is not None), None)
-        error = read_error(native or "The provider ended the answer with an error.", b"", b"")
+        error = read_error(NAME, native or "The provider ended the answer with an error.", b"", b"")
         return Signal(error=structs.replace(error, frame=None))
 
     def _unusual(self, frame: bytes) -> Signal:
@@ -156,7 +156,7 @@ class ChatTap:
             if self._bad < MAX_BAD:
                 return DROP
             self._over = True
-            return Signal(error=bad_gateway("The provider's stream is not readable: several events in a row are no JSON."))
+            return Signal(error=bad_gateway(NOT_READABLE))
         if reading.kind == "none":
             return _forwarded(PASS, reading.forward)
         self._bad = 0

@@ -6,77 +6,23 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
+from routeiq_sdk.openai_chunks import check
+from routeiq_sdk.openai_family import UNREADABLE, bad_gateway, dump, error_body, write_usage
 from routeiq_sdk.request import Request
-from routeiq_sdk.stream import Annotation, Error, Event, MessageStart, Usage, UsageParts
+from routeiq_sdk.stream import Annotation, Error, Event, MessageStart, Opaque, Usage, UsageParts
 from routeiq_sdk.wire import loads
 
 from .answer import Answer, Piece
-from .chunks import FACTS, NAME, UNREADABLE, Chunk, decode, dump
+from .chunks import FACTS, NAME, PARAMS, Chunk, decode
 from .decode import ChatDecoder
 from .encode import head, is_native
-from .errors import bad_gateway, error_body, read_error
-from .usage import read_usage, write_usage
 
-
-class _Choice(Struct, gc=False):
-    """Anything that is an object."""
-
-
-class _Counted(Struct, gc=False):
-    usage: Any = None
-
-
-class _Checked(Struct, gc=False):
-    choices: list[_Choice] | None = None
-    error: Any = None
-
-
-_check = msgspec.json.Decoder(_Checked)
-_usage = msgspec.json.Decoder(_Counted)
-
-
-def check(body: bytes) -> Error | None:
-    """What is wrong with an answer of status 200."""
-    try:
-        answer = _check.decode(body)
-    except UNREADABLE:
-        return _check_slowly(body)
-    return _judge(answer.choices, answer.error, body)
-
-
-def _check_slowly(body: bytes) -> Error | None:
-    try:
-        answer = loads(body)
-    except (ValueError, RecursionError):
-        kind = "nothing" if not body.strip() else "no JSON"
-        return bad_gateway(f"The provider answered 200 with {kind}.")
-    if isinstance(answer, list) and len(answer) == 1:
-        answer = answer[0]
-    given = answer if isinstance(answer, dict) else {}
-    return _judge(given.get("choices"), given.get("error"), body)
-
-
-def _judge(choices: Any, error: Any, body: bytes) -> Error | None:
-    if error is not None:
-        return read_error(error, body, body, default="bad_gateway")
-    return None if isinstance(choices, list) else bad_gateway("The provider's answer has no choices.")
-
-
-def count(body: bytes) -> UsageParts | None:
-    try:
-        return read_usage(_usage.decode(body).usage)
-    except UNREADABLE:
-        pass
-    try:
-        answer = loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return read_usage(answer.get("usage")) if isinstance(answer, dict) else None
+_tokens = msgspec.json.Decoder(list[Raw])
 
 
 def explode(body: bytes) -> list[Event]:
-    wrong = check(body)
+    wrong = check(NAME, body)
     if wrong is not None:
         return [wrong]
     decoder = ChatDecoder(whole=True)
@@ -90,18 +36,18 @@ def explode(body: bytes) -> list[Event]:
         return [bad_gateway("The provider's answer is not readable as a chat completion.")]
 
 
-def collect(events: Iterable[Event], request: Request, created_s: int) -> bytes:
+def collect(events: Iterable[Event], request: Request, losses: list[str], created_s: int) -> bytes:
     got = list(events)
     frame = got[0].frame if got else None
     if frame is not None and frame.format == NAME and len(got) == frame.count and all(event.frame is frame for event in got):
         return frame.data
     error = next((event for event in got if isinstance(event, Error)), None)
     if error is not None:
-        return error_body(error)
+        return error_body(NAME, error, PARAMS)
     start = next((event for event in got if isinstance(event, MessageStart)), MessageStart())
     answer = Answer(request)
     answer.native_stops = is_native(start)
-    choices: dict[int, dict[str, Any]] = {}
+    choices: dict[int, _Joined] = {}
     facts: dict[str, Any] = {}
     parts: UsageParts | None = None
     for event in got:
@@ -109,57 +55,88 @@ def collect(events: Iterable[Event], request: Request, created_s: int) -> bytes:
             parts = event.parts.over(parts) if parts else event.parts
         elif isinstance(event, Annotation) and event.scope == "message":
             facts |= {event.name: Raw(event.raw)} if event.name in FACTS else {}
+            answer.report(event)
+        elif isinstance(event, Opaque):
+            answer.report(event)
         else:
             for piece in answer.pieces(event):
-                _join(choices.setdefault(piece.choice, _empty(piece.choice)), piece)
-    if not choices:
-        choices[0] = _empty(0)
-    body = head(start, request, created_s, "chat.completion") | {"choices": [_finished(choices[n]) for n in sorted(choices)]} | facts
+                choices.setdefault(piece.choice, _Joined(piece.choice)).add(piece)
+    choices = choices or {0: _Joined(0)}
+    losses.extend(answer.losses)
+    body = head(start, request, created_s, "chat.completion") | {"choices": [choices[n].made() for n in sorted(choices)]} | facts
     if parts is not None:
         body["usage"] = write_usage(parts)
     return dump(body)
 
 
-def _empty(choice: int) -> dict[str, Any]:
-    return {"index": choice, "message": {"role": "assistant", "content": None, "refusal": None}, "logprobs": None, "finish_reason": None}
+class _Joined:
+    """One choice. Texts are kept in pieces and joined once."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._texts: dict[str, list[str]] = {}
+        self._lists: dict[str, list[Any]] = {}
+        self._calls: list[tuple[dict[str, Any], str, dict[str, list[str]]]] = []
+        self._objects: dict[str, dict[str, Any]] = {}
+        self._weights: dict[str, list[Raw]] = {}
+        self._rest: dict[str, Any] = {}
+        self._extra: dict[str, Any] = {}
+        self._finish: str | None = None
+
+    def add(self, piece: Piece) -> None:
+        for name, value in piece.delta.items():
+            if name == "tool_calls":
+                self._add_call(value[0])
+            elif isinstance(value, str):
+                self._texts.setdefault(name, []).append(value)
+            elif isinstance(value, list):
+                self._lists.setdefault(name, []).extend(value)
+            elif isinstance(value, dict):
+                _add_texts(self._objects.setdefault(name, {}), value)
+            else:
+                self._rest[name] = value
+        for name, value in piece.extra.items():
+            if name == "logprobs":
+                self._add_weights(value)
+            else:
+                self._extra[name] = value
+        self._finish = piece.finish or self._finish
+
+    def _add_call(self, fragment: dict[str, Any]) -> None:
+        kind = "custom" if "custom" in fragment else "function"
+        if fragment["index"] == len(self._calls):
+            shell = {name: value for name, value in fragment.items() if name not in ("index", kind)}
+            self._calls.append((shell, kind, {}))
+        _add_texts(self._calls[fragment["index"]][2], fragment[kind])
+
+    def _add_weights(self, weights: dict[str, Any]) -> None:
+        for name, tokens in weights.items():
+            if tokens is not None:
+                self._weights.setdefault(name, []).extend(_tokens.decode(bytes(tokens)))
+
+    def made(self) -> dict[str, Any]:
+        texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
+        calls = [{**shell, kind: _joined(inner)} for shell, kind, inner in self._calls]
+        message: dict[str, Any] = {"role": "assistant", "content": texts.pop("content", "") or None, "refusal": texts.pop("refusal", None)}
+        texts.pop("role", None)
+        message |= texts | self._lists | ({"tool_calls": calls} if calls else {})
+        message |= {name: _joined(inner) for name, inner in self._objects.items()} | self._rest
+        if "audio" in message and isinstance(message["audio"], dict):
+            message["audio"] = {"id": "", "data": "", "expires_at": 0, "transcript": ""} | message["audio"]
+        elif message["content"] is None and message["refusal"] is None and not calls and "function_call" not in message:
+            message["content"] = ""
+        weights = {"content": None, "refusal": None, **self._weights} if self._weights else None
+        choice = {"index": self._number, "message": message, "logprobs": weights}
+        return choice | self._extra | {"finish_reason": self._finish or "stop"}
 
 
-def _finished(choice: dict[str, Any]) -> dict[str, Any]:
-    message = choice["message"]
-    if message["content"] is None and message["refusal"] is None and "tool_calls" not in message and "function_call" not in message:
-        message["content"] = ""
-    for call in message.get("tool_calls", ()):
-        call.pop("index")
-    return choice | {"finish_reason": choice["finish_reason"] or "stop"}
-
-
-def _join(choice: dict[str, Any], piece: Piece) -> None:
-    message = choice["message"]
-    for name, value in piece.delta.items():
-        if name == "role" or (name == "content" and not value):
-            continue
-        if name == "tool_calls":
-            _join_call(message.setdefault(name, []), value[0])
-        elif name == "function_call":
-            _join_texts(message.setdefault(name, {"name": "", "arguments": ""}), value)
-        elif isinstance(value, str):
-            message[name] = (message.get(name) or "") + value
-        elif isinstance(value, list):
-            message.setdefault(name, []).extend(value)
-        else:
-            message[name] = value
-    choice |= piece.extra
-    choice["finish_reason"] = piece.finish or choice["finish_reason"]
-
-
-def _join_call(calls: list[dict[str, Any]], fragment: dict[str, Any]) -> None:
-    if fragment["index"] == len(calls):
-        calls.append(fragment)
-        return
-    kind = "custom" if "custom" in fragment else "function"
-    _join_texts(calls[fragment["index"]][kind], fragment[kind])
-
-
-def _join_texts(target: dict[str, str], fragment: dict[str, str]) -> None:
+def _add_texts(target: dict[str, Any], fragment: dict[str, Any]) -> None:
     for name, value in fragment.items():
-        target[name] = target.get(name, "") + value
+        if isinstance(value, str):
+            target.setdefault(name, []).append(value)
+        else:
+            target[name] = value
+
+
+def _joined(inner: dict[str, Any]) -> dict[str, Any]:
+    return {name: "".join(value) if isinstance(value, list) else value for name, value in inner.items()}

@@ -6,6 +6,7 @@ Only the headers of the caller go out, and `accept-encoding: identity` unless th
 from __future__ import annotations
 
 import io
+from asyncio import timeout
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -14,15 +15,25 @@ from time import monotonic
 from typing import Any
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
-from aiohttp import ClientError, ClientOSError, ClientSession, ClientTimeout, DummyCookieJar, ServerDisconnectedError
+from aiohttp import (
+    ClientError,
+    ClientOSError,
+    ClientSession,
+    ClientTimeout,
+    ClientWSTimeout,
+    DummyCookieJar,
+    ServerDisconnectedError,
+    WSServerHandshakeError,
+)
 from msgspec import Struct
-from routeiq_sdk.resources import UpstreamResponse
+from routeiq_sdk.resources import UpstreamResponse, UpstreamSocket
 from yarl import URL
 
 from .answer import Answer
 from .config import Config, ssl_context
 from .connector import Connector, connected, unanswered
-from .failures import closed, failed
+from .failures import closed, failed, no_socket
+from .socket import Socket
 
 Pairs = Sequence[tuple[str, str]]
 KNOWN_ADDRESSES = 1024
@@ -32,6 +43,9 @@ WHOLE_BYTES = 1024 * 1024
 IDENTITY = ("accept-encoding", "identity")
 AUTOMATIC = {"user-agent", "accept", "content-type"}
 """Headers that aiohttp adds unless told not to, which costs 10 µs: callers that send all of them save it."""
+HEARTBEAT_S, CLOSE_S = 30.0, 2.0
+"""A WebSocket that answers no ping, or no close, is cut."""
+MESSAGE_BYTES = 16 * 1024 * 1024
 STALE_S = 1.0
 """A server that had closed its idle end says so within a round trip; one that fails later may have done the work."""
 
@@ -81,14 +95,15 @@ class Clients:
         )
 
     async def open(
-        self, method: str, url: str, headers: Pairs, body: bytes | None = None, *, connect_timeout_s: float = 10.0
+        self, method: str, url: str, headers: Pairs, body: bytes | AsyncIterator[bytes] | None = None, *, connect_timeout_s: float = 10.0
     ) -> UpstreamResponse:
         address = self._addresses.get(url) or self._address(url)
         if self._session is None or self._fresh is None:
             raise closed(address.place)
+        once = isinstance(body, AsyncIterator)
         names = {name for name, _ in headers}
-        timeout = self._timeouts.get(connect_timeout_s) or self._timeout(connect_timeout_s)
-        options: dict[str, Any] = {"headers": headers, "allow_redirects": False, "timeout": timeout, "proxy": address.proxy}
+        times = self._timeouts.get(connect_timeout_s) or self._timeout(connect_timeout_s)
+        options: dict[str, Any] = {"headers": headers, "allow_redirects": False, "timeout": times, "proxy": address.proxy}
         if "accept-encoding" not in names:
             options["headers"] = [*headers, IDENTITY]
         if not names >= AUTOMATIC:
@@ -97,14 +112,32 @@ class Clients:
         connected.set(False)
         try:
             try:
-                response = await self._session.request(method, address.url, data=_payload(body), **options)
+                session = self._fresh if once else self._session  # what can be sent only once takes no chances
+                response = await session.request(method, address.url, data=_payload(body), **options)
             except (ClientOSError, ServerDisconnectedError) as error:
-                if connected.get() or not unanswered(error) or monotonic() - began_s > STALE_S:
+                if once or connected.get() or not unanswered(error) or monotonic() - began_s > STALE_S:
                     raise
                 response = await self._fresh.request(method, address.url, data=_payload(body), **options)
         except (ClientError, OSError, ValueError) as error:
-            raise failed(error, address.place, timeout.connect) from error
+            raise failed(error, address.place, times.connect) from error
         return Answer(response, address.place)
+
+    async def connect(self, url: str, headers: Pairs, *, protocols: Sequence[str] = (), connect_timeout_s: float = 10.0) -> UpstreamSocket:
+        address = self._addresses.get(url) or self._address(url)
+        if self._session is None:
+            raise closed(address.place)
+        limit_s = self._timeouts.get(connect_timeout_s, self._timeout(connect_timeout_s)).connect
+        try:
+            async with timeout(limit_s):
+                found = await self._session.ws_connect(
+                    address.url, headers=[pair for pair in headers if pair[0] != "content-type"], protocols=protocols, proxy=address.proxy,
+                    timeout=ClientWSTimeout(ws_close=CLOSE_S), heartbeat=HEARTBEAT_S, max_msg_size=MESSAGE_BYTES,
+                )  # fmt: skip
+        except WSServerHandshakeError as error:
+            raise no_socket(address.place, error.status) from error
+        except (ClientError, OSError, ValueError) as error:
+            raise failed(error, address.place, limit_s) from error
+        return Socket(found, address.place)
 
     def _timeout(self, connect_timeout_s: float) -> ClientTimeout:
         if len(self._timeouts) >= KNOWN_ADDRESSES:
@@ -118,7 +151,7 @@ class Clients:
             host, port = parsed.host, parsed.port
         except ValueError as error:
             raise failed(error, "the upstream", None) from None
-        if not host or parsed.scheme not in ("http", "https"):
+        if not host or parsed.scheme not in ("http", "https", "ws", "wss"):
             raise failed(ValueError(), "the upstream", None)
         if len(self._addresses) >= KNOWN_ADDRESSES:
             self._addresses.clear()
@@ -131,9 +164,9 @@ class Clients:
         return URL(config.proxy) if config.proxy and not bypassed else None
 
 
-def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+def _payload(body: bytes | AsyncIterator[bytes] | None) -> bytes | io.BytesIO | AsyncIterator[bytes] | None:
     """Made anew for each time it is sent: a BytesIO remembers how far it was read."""
-    return io.BytesIO(body) if body is not None and len(body) > WHOLE_BYTES else body
+    return io.BytesIO(body) if isinstance(body, bytes) and len(body) > WHOLE_BYTES else body
 
 
 def _is_loopback(host: str) -> bool:

@@ -50,6 +50,12 @@ def closed(place: str) -> UpstreamError:
     return _error(place, "could not connect to {}: the plugin http_client is not running", "connect")
 
 
+def no_socket(place: str, status: int) -> UpstreamError:
+    """The provider refused the handshake of a WebSocket; its words are not to be had."""
+    kind = {400: "invalid_request", 403: "permission", 404: "not_found", 429: "rate_limit"}.get(status, "bad_gateway")
+    return _error(place, f"{{}} answered {status} where a WebSocket was asked for", "headers", kind)
+
+
 def broken(place: str) -> UpstreamError:
     return _error(place, "the connection to {} broke inside its answer", "body")
 

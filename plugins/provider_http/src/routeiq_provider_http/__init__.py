@@ -6,6 +6,7 @@ manifest = Manifest(
     name="provider_http",
     api="1.0",
     factory="routeiq_provider_http.plugin:HttpProviders",
+    config="routeiq_provider_http.config:Config",
     summary="OpenAI-compatible and Anthropic endpoints",
     requires=(HTTP_CLIENTS,),
     capabilities={Capability.NETWORK, Capability.SECRETS},

@@ -3,11 +3,12 @@ connections is looked up when a request is sent."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
-from routeiq_sdk import HTTP_CLIENTS, Call, Deployment, PluginContext, hookimpl
-from routeiq_sdk.resources import Provider, UpstreamResponse
+from routeiq_sdk import HTTP_CLIENTS, Call, Deployment, PluginContext, Secret, hookimpl
+from routeiq_sdk.resources import Provider, UpstreamResponse, UpstreamSocket
 from routeiq_sdk.services import HttpClients
 from routeiq_sdk.wire import Headers
 
@@ -24,44 +25,63 @@ class Link:
 
 
 class HttpUpstream:
-    def __init__(self, link: Link, target: Target, formats: Sequence[str]) -> None:
-        self._link, self._target, self.formats = link, target, formats
+    def __init__(self, link: Link, target: Target) -> None:
+        self._link, self._target, self.formats = link, target, target.formats
 
     async def open(self, call: Call) -> UpstreamResponse:
-        url, headers = self._target.url(call.path, call.query), self._target.headers(call.headers)
+        url, headers = self._prepared(call)
         response = await self._link.clients.open(call.method, url, headers, call.body or None, connect_timeout_s=call.connect_timeout_s)
         return hiding(identity(response), self._target.secrets)
 
+    async def connect(self, call: Call) -> UpstreamSocket:
+        url, headers = self._prepared(call)
+        offered = [name.strip() for key, value in headers if key == "sec-websocket-protocol" for name in value.split(",")]
+        kept = [pair for pair in headers if pair[0] != "sec-websocket-protocol"]
+        protocols = [name for name in offered if "." not in name]  # browsers put keys into the others
+        return await self._link.clients.connect(url, kept, protocols=protocols, connect_timeout_s=call.connect_timeout_s)
+
+    def _prepared(self, call: Call) -> tuple[str, list[tuple[str, str]]]:
+        return self._target.url(call.path, call.query, call.forwarded), self._target.headers(call.headers, call.credentials)
+
 
 class HttpProvider:
-    def __init__(self, row: Row, link: Link) -> None:
+    def __init__(self, row: Row, link: Link, config: Any) -> None:
         self.name = row.name
         self.base_models: Sequence[str] = row.models
         self._row, self._link = row, link
-        self._forwarded = FAMILIES[row.format].forwarded
+        self._key: Secret | None = next((key for name in row.env if (key := getattr(config, name.lower()))), None)
+        family = FAMILIES[row.family]
+        self._forwarded = family.forwarded | _names(config.forward_headers, row.name)
+        self._prefixes = row.prefixes
+        self._returned = RETURNED | _names(config.return_headers, row.name)
 
     def bind(self, deployment: Deployment) -> HttpUpstream:
-        return HttpUpstream(self._link, bind(self._row, deployment), (self._row.format,))
+        return HttpUpstream(self._link, bind(self._row, deployment, self._key))
 
     def forward_headers(self, headers: Headers) -> tuple[tuple[str, str], ...]:
-        allowed = self._forwarded
-        return tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers.raw if name in allowed])
+        allowed, prefixes = self._forwarded, self._prefixes
+        kept = [pair for pair in headers.raw if pair[0] in allowed or (prefixes and pair[0].startswith(prefixes))]
+        return tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in kept])
 
     def return_headers(self, headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         return [
             (RENAMED.get(name, name), value)
             for name, value in headers
-            if (name in RETURNED or name in RENAMED or name.startswith(RETURNED_PREFIXES)) and is_allowed(value)
+            if (name in self._returned or name in RENAMED or name.startswith(RETURNED_PREFIXES)) and is_allowed(value)
         ]  # fmt: skip
 
 
+def _names(lists: Mapping[str, Sequence[str]], provider: str) -> frozenset[bytes]:
+    return frozenset(name.lower().encode("latin-1") for key in ("*", provider) for name in lists.get(key, ()))
+
+
 class HttpProviders:
-    def __init__(self) -> None:
-        self._link = Link()
+    def __init__(self, config: Any) -> None:
+        self._config, self._link = config, Link()
 
     @hookimpl
     def register_providers(self) -> Iterable[Provider]:
-        return [HttpProvider(row, self._link) for row in PROVIDERS]
+        return [HttpProvider(row, self._link, self._config) for row in PROVIDERS]
 
     @hookimpl
     @asynccontextmanager

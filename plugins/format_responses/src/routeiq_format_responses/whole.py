@@ -1,0 +1,118 @@
+"""Whole answers: as the events of their stream, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from routeiq_sdk.request import Request
+from routeiq_sdk.stream import Error, Event, MessageEnd, UsageParts
+from routeiq_sdk.wire import loads, mend
+
+from .decode import ResponsesDecoder
+from .errors import bad_gateway, error_body, read_error
+from .frames import NAME, UNREADABLE, dump
+from .ladder import Ladder
+from .usage import read_usage
+
+
+class _Anything(Struct, gc=False):
+    """Any JSON object."""
+
+
+class _Counted(Struct, gc=False):
+    usage: Any = None
+
+
+class _Checked(Struct, gc=False):
+    output: list[_Anything] | None = None
+    error: Any = None
+    status: str | None = None
+    object: str | None = None
+
+
+_check = msgspec.json.Decoder(_Checked)
+_usage = msgspec.json.Decoder(_Counted)
+_COUNT = "response.input_tokens"
+
+
+def check(body: bytes) -> Error | None:
+    """What is wrong with an answer of status 200."""
+    try:
+        answer = _check.decode(body)
+    except UNREADABLE:
+        return _check_slowly(body)
+    return _judge(answer.output, answer.error, answer.status, answer.object, body)
+
+
+def _check_slowly(body: bytes) -> Error | None:
+    try:
+        answer = loads(body)
+    except (ValueError, RecursionError):
+        kind = "nothing" if not body.strip() else "no JSON"
+        return bad_gateway(f"The provider answered 200 with {kind}.")
+    if isinstance(answer, list) and len(answer) == 1:
+        answer = answer[0]
+    given = answer if isinstance(answer, dict) else {}
+    return _judge(given.get("output"), given.get("error"), given.get("status"), given.get("object"), body)
+
+
+def _judge(output: Any, error: Any, status: Any, kind: Any, body: bytes) -> Error | None:
+    if error is not None:
+        return read_error(error, body, body, default="bad_gateway")
+    if status in ("failed", "cancelled"):
+        return read_error(f"The provider's answer is {status}.", body, body, default="bad_gateway" if status == "failed" else "cancelled")
+    if kind == _COUNT or isinstance(output, list):
+        return None
+    return bad_gateway("The provider's answer has no output.")
+
+
+def count(body: bytes) -> UsageParts | None:
+    try:
+        return read_usage(_usage.decode(body).usage)
+    except UNREADABLE:
+        pass
+    try:
+        answer = loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return read_usage(answer.get("usage")) if isinstance(answer, dict) else None
+
+
+def explode(body: bytes) -> list[Event]:
+    wrong = check(body)
+    if wrong is not None:
+        return [wrong]
+    try:
+        readable = body if _is_readable(body) else mend(body)
+        if not _is_readable(readable):
+            return [bad_gateway("The provider's answer is not readable as a response.")]
+        return ResponsesDecoder().whole(readable, body)
+    except UNREADABLE:
+        return [bad_gateway("The provider's answer is not readable as a response.")]
+
+
+def _is_readable(body: bytes) -> bool:
+    try:
+        _check.decode(body)
+    except UNREADABLE:
+        return False
+    return True
+
+
+def collect(events: Iterable[Event], request: Request, created_s: int, losses: list[str]) -> bytes:
+    got = list(events)
+    frame = got[0].frame if got else None
+    if frame is not None and frame.format == NAME and len(got) == frame.count and all(event.frame is frame for event in got):
+        return frame.data
+    error = next((event for event in got if isinstance(event, Error)), None)
+    if error is not None:
+        return error_body(error)
+    ladder, nothing = Ladder(request, created_s, losses), list[bytes]()
+    for event in got:
+        if not isinstance(event, MessageEnd):
+            ladder.feed(event, nothing)
+            nothing.clear()
+    return dump(ladder.end(nothing))
