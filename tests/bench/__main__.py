@@ -77,12 +77,14 @@ def show(number: int, name: str, scenario: str, figures: dict[str, Any]) -> None
 
 
 def run_extra() -> dict[str, float]:
-    """Figures without a server: the cost of twenty plugins, and of `kernel plugins list`."""
+    """Figures without a server: the cost of twenty plugins, of converting a prompt, and of `kernel plugins list`."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(home() / "plugins"), os.environ.get("PYTHONPATH", "")]))}
-    measured = subprocess.run([sys.executable, str(KIT / "in_process.py")], env=env, capture_output=True, text=True, check=False)
-    if measured.returncode:
-        raise RuntimeError(f"in_process.py failed:\n{measured.stderr[-2000:]}")
-    found: dict[str, float] = json.loads(measured.stdout)
+    found: dict[str, float] = {}
+    for script in ("in_process.py", "convert.py"):
+        measured = subprocess.run([sys.executable, str(KIT / script)], env=env, capture_output=True, text=True, check=False)
+        if measured.returncode:
+            raise RuntimeError(f"{script} failed:\n{measured.stderr[-2000:]}")
+        found |= json.loads(measured.stdout)
     kernel = str(Path(sys.executable).with_name("kernel"))
     return {**found, "plugins_list_s": round(cpu_of(kernel, "plugins", "list") - cpu_of(sys.executable, "-c", "pass"), 4)}
 

@@ -32,10 +32,11 @@ GOOD: dict[str, Any] = {
         }
     ],
     "routeiq-events": [{"S2-c16": {"chunk_us": 15.0}, "S3-50": {"chunk_us": 15.0}}],
+    "routeiq-cross": [{"S1-c16": {"cpu_us": 190.0}, "S2-c16": {"chunk_us": 20.0}, "S3-50": {"chunk_us": 20.0}}],
     "routeiq-uvicorn": [{"S1-c16": {"cpu_us": 80.0}}],
     "litellm": [{"S1-c16": {"cpu_us": 5000.0}}],
 }
-EXTRA = {"twenty_plugins_us": 30.0, "plugins_list_s": 0.1}
+EXTRA = {"twenty_plugins_us": 30.0, "plugins_list_s": 0.1, "convert_ms": 11.0, "openai→gemini": 11.0}
 
 
 def failed(rounds: Any, extra: Any = EXTRA) -> list[str]:

@@ -9,19 +9,20 @@ import pytest
 
 from ..integration.harness import KEY, GatewayProcess
 from ..integration.wall import Wall
-from .conversation import PROVIDERS, Conversation
+from .conversation import KNOWN, PROVIDERS, Conversation
 
 
 def models(url: str) -> list[dict[str, Any]]:
     chat, responses = {"model_info": {"mode": "chat"}}, {"model_info": {"mode": "responses"}}
     openai = {"api_base": f"{url}/v1", "api_key": "sk-of-the-provider"}
     other = {"api_base": url, "api_key": "sk-of-the-provider"}
-    return [
+    named = [
         {"model_name": "to-openai", "litellm_params": {"model": "openai/gpt-real", **openai}, **chat},
         {"model_name": "to-responses", "litellm_params": {"model": "openai/gpt-real", **openai}, **responses},
         {"model_name": "to-anthropic", "litellm_params": {"model": "anthropic/claude-real", **other}},
         {"model_name": "to-gemini", "litellm_params": {"model": "gemini/gemini-real", **other}},
     ]
+    return [*named, *(entry | {"model_name": KNOWN[entry["model_name"]]} for entry in named)]
 
 
 @pytest.fixture(scope="session")

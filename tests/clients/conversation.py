@@ -12,6 +12,13 @@ from ..integration.wall import Wall
 
 PROVIDERS = ("openai", "responses", "anthropic", "gemini")
 PATHS = {"openai": "/chat/completions", "responses": "/responses", "anthropic": "/messages", "gemini": ":streamGenerateContent"}
+KNOWN = {
+    "to-openai": "claude-opus-4-5-20251101",
+    "to-responses": "claude-sonnet-4-5-20250929",
+    "to-anthropic": "claude-haiku-4-5-20251001",
+    "to-gemini": "claude-opus-4-1-20250805",
+}
+"""A second name of each model, for clients that accept only names that they know."""
 MARK, SPOKEN = "mark-42", "The tool has spoken."
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import agents
 import instructor
 import openai
 import pytest
+from anthropic import Anthropic as SyncAnthropic
 from anthropic import AsyncAnthropic
 from google import genai
 from langchain.agents import create_agent
@@ -29,9 +30,17 @@ from pydantic_ai.providers.google import GoogleProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from ..integration.harness import KEY, GatewayProcess
-from .conversation import SPOKEN, Conversation, weather
+from .conversation import KNOWN, SPOKEN, Conversation, weather
 
 LIMIT_S = 60
+Run = Callable[[Coroutine[Any, Any, str]], str]
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    """Runs a coroutine: all in one event loop, as some frameworks keep connections for the life of the process."""
+    with asyncio.Runner() as runner:
+        yield lambda talk: runner.run(asyncio.wait_for(talk, LIMIT_S))
 
 
 def get_weather(city: str) -> str:
@@ -53,7 +62,7 @@ LANGCHAIN: dict[str, Callable[[str, str], Any]] = {
 
 
 @pytest.mark.parametrize("client", LANGCHAIN)
-def test_langchain(gateway: GatewayProcess, conversation: Conversation, client: str) -> None:
+def test_langchain(gateway: GatewayProcess, conversation: Conversation, run: Run, client: str) -> None:
     agent = create_agent(LANGCHAIN[client](gateway.url, conversation.model), [get_weather])
 
     async def talk() -> str:
@@ -63,27 +72,27 @@ def test_langchain(gateway: GatewayProcess, conversation: Conversation, client: 
                 said.append(message.text)
         return "".join(said)
 
-    conversation.check(asyncio.run(asyncio.wait_for(talk(), LIMIT_S)))
+    conversation.check(run(talk()))
 
 
 LLAMA: dict[str, Callable[[str, str], Any]] = {
     "openai": lambda url, model: OpenAILike(
         model=model, api_base=f"{url}/v1", api_key=KEY, max_retries=0, is_chat_model=True, is_function_calling_model=True
     ),
-    "anthropic": lambda url, model: Anthropic(model=model, base_url=url, api_key=KEY, max_retries=0),
+    "anthropic": lambda url, model: Anthropic(model=KNOWN[model], base_url=url, api_key=KEY, max_retries=0),
 }
 
 
 @pytest.mark.parametrize("client", LLAMA)
-def test_llama_index(gateway: GatewayProcess, conversation: Conversation, client: str) -> None:
+def test_llama_index(gateway: GatewayProcess, conversation: Conversation, run: Run, client: str) -> None:
     async def talk() -> str:
         agent = FunctionAgent(tools=[aget_weather], llm=LLAMA[client](gateway.url, conversation.model), streaming=True)
-        run = agent.run(conversation.prompt)
-        said = [event.delta async for event in run.stream_events() if isinstance(event, AgentStream)]
-        assert str(await run).endswith(SPOKEN)
+        running = agent.run(conversation.prompt)
+        said = [event.delta async for event in running.stream_events() if isinstance(event, AgentStream)]
+        assert str(await running).endswith(SPOKEN)
         return "".join(said)
 
-    conversation.check(asyncio.run(asyncio.wait_for(talk(), LIMIT_S)))
+    conversation.check(run(talk()))
 
 
 def _anthropic(url: str) -> AnthropicProvider:
@@ -103,34 +112,34 @@ PYDANTIC: dict[str, Callable[[str, str], Any]] = {
 
 
 @pytest.mark.parametrize("client", PYDANTIC)
-def test_pydantic_ai(gateway: GatewayProcess, conversation: Conversation, client: str) -> None:
+def test_pydantic_ai(gateway: GatewayProcess, conversation: Conversation, run: Run, client: str) -> None:
     async def talk() -> str:
         agent = Agent(PYDANTIC[client](gateway.url, conversation.model), tools=[get_weather], instructions="Be brief.")
-        async with agent.run_stream(conversation.prompt) as run:
-            return "".join([piece async for piece in run.stream_text(delta=True)])
+        async with agent.run_stream(conversation.prompt) as answer:
+            return "".join([piece async for piece in answer.stream_text(delta=True)])
 
-    conversation.check(asyncio.run(asyncio.wait_for(talk(), LIMIT_S)))
+    conversation.check(run(talk()))
 
 
 AGENTS = {"openai": agents.OpenAIChatCompletionsModel, "responses": agents.OpenAIResponsesModel}
 
 
 @pytest.mark.parametrize("client", AGENTS)
-def test_openai_agents(gateway: GatewayProcess, conversation: Conversation, client: str) -> None:
+def test_openai_agents(gateway: GatewayProcess, conversation: Conversation, run: Run, client: str) -> None:
     async def talk() -> str:
         async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=KEY, max_retries=0) as connection:
             model = AGENTS[client](model=conversation.model, openai_client=connection)
             agent = agents.Agent(name="weather", instructions="Be brief.", model=model, tools=[agents.function_tool(get_weather)])
-            run = agents.Runner.run_streamed(agent, conversation.prompt, run_config=agents.RunConfig(tracing_disabled=True))
+            result = agents.Runner.run_streamed(agent, conversation.prompt, run_config=agents.RunConfig(tracing_disabled=True))
             said = [
                 event.data.delta
-                async for event in run.stream_events()
+                async for event in result.stream_events()
                 if event.type == "raw_response_event" and event.data.type == "response.output_text.delta"
             ]
-            assert str(run.final_output).endswith(SPOKEN)
+            assert str(result.final_output).endswith(SPOKEN)
             return "".join(said)
 
-    conversation.check(asyncio.run(asyncio.wait_for(talk(), LIMIT_S)))
+    conversation.check(run(talk()))
 
 
 class Weather(BaseModel):
@@ -139,8 +148,27 @@ class Weather(BaseModel):
     city: str
 
 
-INSTRUCTOR: dict[str, tuple[str, dict[str, Any]]] = {
-    "openai": ("openai", {}),
-    "anthropic": ("anthropic", {"max_tokens": 500}),
-    "gemini": ("google", {}),
+INSTRUCTOR: dict[str, Callable[[str], Any]] = {
+    "openai": lambda url: instructor.from_openai(openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0)),
+    "responses": lambda url: instructor.from_openai(
+        openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0), mode=instructor.Mode.RESPONSES_TOOLS
+    ),
+    "anthropic": lambda url: instructor.from_anthropic(SyncAnthropic(base_url=url, api_key=KEY, max_retries=0)),
+    "gemini": lambda url: instructor.from_genai(genai.Client(api_key=KEY, http_options={"base_url": url}), mode=instructor.Mode.GENAI_TOOLS),
 }
+
+
+@pytest.mark.parametrize("client", INSTRUCTOR)
+def test_instructor(gateway: GatewayProcess, conversation: Conversation, client: str) -> None:
+    """It asks for a structure as the arguments of a tool and has no second turn: an answer that does not fit is asked for again."""
+    limits = {"max_tokens": 500} if client == "anthropic" else {}
+    made = INSTRUCTOR[client](gateway.url).create_partial(
+        model=conversation.model,
+        response_model=Weather,
+        messages=[{"role": "user", "content": conversation.prompt}],
+        **limits,
+    )
+    last = list(made)[-1]
+    assert last.city == "Zürich"
+    (turn,) = conversation.turns()
+    conversation.check_streamed([turn])

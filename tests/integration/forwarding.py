@@ -11,6 +11,9 @@ from typing import Any, Self
 
 from routeiq_sdk.testing import Exchange, FakeHttp
 
+from .harness import KEY
+from .plugins import plugin
+
 JSON = [("content-type", "application/json"), ("x-request-id", "req-of-the-provider")]
 EMBEDDINGS = (
     b'{ "object":"list", "data":[{"object":"embedding","index":0,"embedding":"AACAPwAAAEA="}],\n'
@@ -142,3 +145,46 @@ class Provider:
 
     async def _reply(self, exchange: Exchange, answer: Any, status: int = 200) -> None:
         await exchange.reply(status, b"" if exchange.method == "HEAD" else json.dumps(answer).encode(), JSON)
+
+
+WATCHER = plugin(
+    "watcher",
+    """
+    @hookimpl
+    async def authorize(self, request, rc):
+        if request.model == "forbidden":
+            return Deny("no_model", "Not this model.")
+        if rc.headers.get("x-read") and "secret word" in request.text():
+            return Deny("bad_word", "Not this word.")
+
+    @hookimpl
+    async def on_upstream_error(self, failure, rc):
+        return Retry() if rc.headers.get("x-retry") else None
+
+    @hookimpl
+    async def on_complete(self, outcome, rc):
+        usage = outcome.usage
+        print("OUTCOME", rc.operation, outcome.status, outcome.http_status, outcome.model,
+              outcome.deployment.model if outcome.deployment else None, usage.total() if usage else None, len(outcome.attempts), flush=True)
+""",
+)
+
+
+def config(one: Provider, two: Provider, **kernel: Any) -> dict[str, Any]:
+    def entry(name: str, model: str, provider: Provider, key: str) -> dict[str, Any]:
+        return {"model_name": name, "litellm_params": {"model": model, "api_base": f"{provider.url}/v1", "api_key": key}}
+
+    return {
+        "model_list": [
+            entry("emb", "openai/emb-real", one, "sk-of-a"),
+            entry("whisper", "openai/whisper-real", one, "sk-of-a"),
+            entry("far", "openai/far-real", two, "sk-of-b"),
+            entry("forbidden", "openai/forbidden-real", one, "sk-of-a"),
+            entry("ranker", "hosted_vllm/rank-real", two, "sk-of-b"),
+            entry("both", "openai/m", one, "sk-of-a"),
+            entry("both", "openai/m", two, "sk-of-b"),
+            {"model_name": "demo", "litellm_params": {"model": "demo/demo"}},
+        ],
+        "general_settings": {"master_key": KEY},
+        "kernel": {"plugins": "+watcher", **kernel},
+    }

@@ -86,7 +86,7 @@ async def tool(turn: Turn) -> None:
     await turn.exchange.end()
 
 
-COMMAND = "echo mark-$((40+2))"
+COMMAND = "printf mark-%d 42"
 RAN = re.compile(rb"mark-42")
 AGENT_TOOLS: dict[str, dict[str, Any]] = {
     "Bash": {"command": COMMAND, "description": "say a mark"},

@@ -114,12 +114,18 @@ def _lines(frame: bytes) -> list[bytes]:
     return frame.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
 
 
-_LONE = re.compile(rb"\\(?:\\|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2}))")
+_LONE = re.compile(
+    rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2})"
+)
 
 
 def mend(data: bytes) -> bytes:
     """JSON whose lone surrogate escapes, which msgspec refuses, are U+FFFD. The length stays, so spans fit the original."""
-    return _LONE.sub(lambda found: rb"\ufffd" if found[1] else found[0], data)
+    if (b"\\ud" not in data and b"\\uD" not in data) or b"\0" in data:  # no JSON has a NUL
+        return data
+    hidden = data.replace(rb"\\", b"\0\0")  # then every backslash begins an escape of its own
+    return _LONE.sub(rb"\\ufffd", hidden).replace(b"\0\0", rb"\\")
 
 
 _raw_object = msgspec.json.Decoder(dict[str, Raw])

@@ -67,7 +67,7 @@ rates = st.sampled_from([0.01, 0.05, 0.2])
 
 @given(st.sampled_from([*STREAMS.values(), COMPACTION]), st.randoms(use_true_random=False), rates)
 @settings(deadline=None, max_examples=100)
-def test_a_stream(body: bytes, random: Random, rate: float) -> None:
+def test_a_mutated_stream(body: bytes, random: Random, rate: float) -> None:
     values = [mutated(event, random, rate) for event in data_of(body)]
     if random.random() < 0.3:
         random.shuffle(values)
@@ -96,7 +96,7 @@ def test_a_whole_answer(random: Random, rate: float) -> None:
 
 @given(st.randoms(use_true_random=False), rates)
 @settings(deadline=None, max_examples=100)
-def test_a_request(random: Random, rate: float) -> None:
+def test_a_mutated_request(random: Random, rate: float) -> None:
     with suppress(ClientError):
         request = CODEC.parse_request(json.dumps(mutated(BODY, random, rate)).encode(), Asked())
         content = request.content

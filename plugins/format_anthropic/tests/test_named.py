@@ -171,7 +171,7 @@ def test_a_limit_of_tool_calls_becomes_one_of_each_server_tool() -> None:
         ("priority", {}, ("service_tier;drop",)),
     ],
 )
-def test_service_tiers(tier: str, fields: dict[str, str], losses: tuple[str, ...]) -> None:
+def test_service_tiers_of_other_formats(tier: str, fields: dict[str, str], losses: tuple[str, ...]) -> None:
     made = build(foreign_request(service_tier=tier))
     body = json.loads(made.body)
     assert {name: body[name] for name in ("service_tier", "speed") if name in body} == fields

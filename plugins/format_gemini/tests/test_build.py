@@ -40,6 +40,12 @@ def test_a_plain_request_holds_nothing_that_was_not_sent() -> None:
     assert built.path == "/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse"
 
 
+@pytest.mark.parametrize("native", [b'"S1"', b'[{"type":"text","text":"S1"}]', b'{"text":"S1"}'])
+def test_the_system_of_another_format_is_never_taken_as_it_was_written(native: bytes) -> None:
+    body, _ = build(format="anthropic", messages=(say("system", "S1", native=native, was_str=native[:1] == b'"'), say("user", "go")))
+    assert body["systemInstruction"] == {"parts": [{"text": "S1"}]}
+
+
 def test_results_follow_their_calls_in_order() -> None:
     body, losses = build(
         messages=(
@@ -174,7 +180,7 @@ def test_schemas_lose_what_the_api_refuses() -> None:
         (ReasoningOptions(mode="budget", budget_tokens=2000), {"thinkingBudget": 2000}, {"thinkingBudget": 2000}),
     ],
 )
-def test_reasoning(options: ReasoningOptions, old: Any, new: Any) -> None:
+def test_reasoning_of_other_formats(options: ReasoningOptions, old: Any, new: Any) -> None:
     assert build(OLD, reasoning=options)[0].get("generationConfig", {}).get("thinkingConfig") == old
     assert build(NEW, reasoning=options)[0].get("generationConfig", {}).get("thinkingConfig") == new
 
@@ -188,7 +194,7 @@ def test_reasoning(options: ReasoningOptions, old: Any, new: Any) -> None:
         (ToolChoice(mode="auto", parallel=False), {"mode": "AUTO"}, ("parallel;drop",)),
     ],
 )
-def test_tool_choice(choice: ToolChoice, expected: Any, losses: Any) -> None:
+def test_tool_choice_of_other_formats(choice: ToolChoice, expected: Any, losses: Any) -> None:
     body, lost = build(tools=(Tool(name="f"),), tool_choice=choice)
     assert (body["toolConfig"]["functionCallingConfig"], lost) == (expected, losses)
 

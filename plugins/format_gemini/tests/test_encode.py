@@ -148,7 +148,7 @@ def test_citations_become_grounding() -> None:
         ("steered", "STOP", True),
     ],
 )
-def test_stop_reasons(reason: str, wire: str, lost: bool) -> None:
+def test_stop_reasons_of_other_formats(reason: str, wire: str, lost: bool) -> None:
     events = [START, Stop(reason=reason, native="end_turn"), END]
     assert chunks_of(encode(events))[-1]["candidates"][0]["finishReason"] == wire
     assert losses(events) == (["out.stop_reason;approx"] if lost else [])
@@ -181,7 +181,7 @@ def test_tap_reads_what_the_decoder_reads() -> None:
     assert error and (error.kind, error.message) == ("server", "m")
 
 
-def test_g_keepalive() -> None:
+def test_g_keepalive_is_a_blank_line() -> None:
     assert CODEC.keepalive == b"\n" and encode([START, Ping()]) == b""
     assert CODEC.oracle(b"\n".join(frame(chunk(text("a"), finish=finish)) for finish in (None, "STOP"))) == []
 

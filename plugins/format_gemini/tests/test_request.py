@@ -102,7 +102,7 @@ def test_ids_are_kept_and_a_response_that_lost_its_own_finds_its_call() -> None:
         ({"result": 2}, '{"result": 2}', False),
     ],
 )
-def test_responses(value: Any, said: str, is_error: bool) -> None:
+def test_responses_of_functions(value: Any, said: str, is_error: bool) -> None:
     result = parse(contents=[content(response("f", value))]).messages[0].parts[0]
     assert isinstance(result, ToolResult) and result.is_error is is_error
     assert [part.text for part in result.parts if isinstance(part, Text)] == [said]

@@ -133,7 +133,7 @@ def test_own_citations_are_read_neutrally_and_come_back_as_they_were() -> None:
 TOKENS = [{"token": "Hé", "logprob": -0.5, "bytes": [72, 195, 169], "top_logprobs": [{"token": "Ha", "logprob": -1.5, "bytes": None}]}]
 
 
-def test_c_logprobs() -> None:
+def test_c_logprobs_are_kept() -> None:
     body = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0, "finish_reason": "tool_calls",
             "logprobs": {"content": TOKENS, "refusal": None}, "message": {"role": "assistant", "content": "Hé", "refusal": None,
             "tool_calls": [{"id": "x", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}}]}  # fmt: skip

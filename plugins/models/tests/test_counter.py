@@ -50,7 +50,7 @@ def test_older_models_count_by_cl100k(model: str) -> None:
 
 @pytest.mark.parametrize(
     ("model", "factor"),
-    [("claude-3-5-haiku-20241022", 1.18), ("claude-opus-4-6", 1.18), ("claude-opus-4-7", 1.52), ("claude-sonnet-5", 1.52),
+    [("claude-3-5-haiku-20241022", 1.18), ("claude-opus-4-6", 1.18), ("claude-opus-4-7", 1.54), ("claude-sonnet-5", 1.54),
      ("anthropic/claude-sonnet-4.5", 1.18), ("gemini-2.5-pro", 1.05), ("meta-llama/Llama-3.3-70B", 1.0), ("what-is-it", 1.05)],
 )  # fmt: skip
 def test_other_models_are_estimated_by_a_factor(model: str, factor: float) -> None:

@@ -23,6 +23,7 @@ from .aside import tell_aside
 from .context import Rc, Stopped
 from .deadlines import MESSAGES, Deadlines, timed_out
 from .events import decoded, generated, note, stream_events, whole_events
+from .egress import lossy
 from .executor import denied
 from .owners import own, owner, read
 from .raw import stream_raw
@@ -212,7 +213,7 @@ def lose(rc: Rc, losses: Sequence[str]) -> None:
     asked = rc.headers.get("x-routeiq-strict")
     is_strict = rc.graph.settings.strict_conversion if asked is None else asked.lower() in ("1", "true")
     if losses and is_strict:
-        raise ClientError(f"This model cannot express everything that was asked: {', '.join(losses)}.", code="lossy_conversion")
+        raise ClientError(f"This model cannot express everything that was asked: {lossy(losses).decode()}.", code="lossy_conversion")
     rc.losses = tuple(losses)
 
 

@@ -4,6 +4,7 @@ after it an error can only be an event. `end` sends the last bytes and the end o
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from time import monotonic
 
@@ -11,6 +12,7 @@ from ..runtime.guard import fold_sync
 from .context import Rc, Send
 from .watchdog import NEVER
 
+NO_TOKEN = re.compile(r"[^A-Za-z0-9!#$%&'*+.^_`|~:/;=-]")
 RawHeaders = list[tuple[bytes, bytes]]
 STREAM_HEADERS: RawHeaders = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 
@@ -141,9 +143,14 @@ def own_headers(rc: Rc, plain: bool = False) -> RawHeaders:
 
 
 def lossy(losses: tuple[str, ...]) -> bytes:
-    """RFC 8941 list, at most 1 KB."""
-    text, kept = ", ".join(losses), len(losses)
-    while len(text) > 1000:
-        kept -= 1
-        text = ", ".join((*losses[:kept], f"more;n={len(losses) - kept}"))
-    return text.encode("ascii", "replace")
+    """RFC 8941 list, at most 1 KB. A client chooses the names of its fields: what no token holds becomes `_`."""
+    kept: list[str] = []
+    room = 1000 - len("more;n=9999999")
+    for loss in losses:
+        name = NO_TOKEN.sub("_", loss[:room])
+        room -= len(name) + 2
+        if room < 0:
+            kept.append(f"more;n={len(losses) - len(kept)}")
+            break
+        kept.append(name)
+    return ", ".join(kept).encode()

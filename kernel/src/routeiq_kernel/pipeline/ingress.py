@@ -68,9 +68,12 @@ class Ingress:
 
 
 def is_upload(surface: Surface, headers: Headers) -> bool:
-    """Whether the body goes on to the provider as it comes, instead of being held."""
+    """Whether the body goes on to the provider as it comes, instead of being held. A body that names the model must be read."""
     kind = headers.get("content-type")
-    return surface.kind == "forward" and kind is not None and "json" not in kind.lower()
+    if surface.kind != "forward" or kind is None:
+        return False
+    media = kind.partition(";")[0].strip().lower()
+    return media == "multipart/form-data" if surface.model == "body" else "json" not in media
 
 
 def too_large(limit: int) -> Error:

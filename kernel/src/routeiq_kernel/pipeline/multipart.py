@@ -19,6 +19,7 @@ HEAD_BYTES = 16 * 1024
 MAX_VALUE_BYTES = 1024
 BOUNDARY = re.compile(r"""(?i);\s*boundary=(?:"([^"\\]{1,200})"|([^\s;"]{1,200}(?=[\s;]|$)))""")
 HEAD_END = re.compile(rb"\r?\n\r?\n")
+EXTENDED = re.compile(rb"(?i);\s*name\s*\*")
 MODEL = re.compile(rb"""(?i);\s*name\s*(?:\*[^=;\s]{0,9})?=\s*(?:[\w-]*'[\w-]*')?["']?model["']?\s*(?:;|\r|\n|$)""")
 
 
@@ -74,7 +75,10 @@ class ModelField:
             if len(rest) >= HEAD_BYTES:
                 raise ClientError("The header of a part of the form is too long.")
             return False
-        self._state = "value" if MODEL.search(rest[: found.end()]) else "part"
+        head = bytes(rest[: found.end()]).replace(b"\\", b"")
+        if EXTENDED.search(head):
+            raise ClientError("A part of the form spells its name in an extended way (RFC 7578, 4.2 forbids it).")
+        self._state = "value" if MODEL.search(head) else "part"
         self._drop(found.end() - (self._state == "part"))  # an empty part's end begins with that line feed
         return True
 

@@ -80,7 +80,8 @@ class Models:
         for pieces, bound in self._wild:
             captured = matched(pieces, model)
             if captured is not None:
-                return tuple(_filled(each, captured) for each in bound)
+                filled = [_filled(each, captured) for each in bound]
+                return () if any(OUTSIDE.search(each.deployment.model) for each in filled) else tuple(filled)
         return ()
 
 

@@ -105,7 +105,7 @@ class _Body:
         leading = contents.leading_system(content.messages)
         system, rest = content.messages[:leading], content.messages[leading:]
         body["contents"] = contents.write_crossed(rest, fit, self.latest) if self.crossed else contents.write_own(rest, fit)
-        if (instruction := contents.write_system(system, fit)) is not None:
+        if (instruction := contents.write_system(system, fit, self.crossed)) is not None:
             body["systemInstruction"] = instruction
         self._tools(body)
         self._sampling()

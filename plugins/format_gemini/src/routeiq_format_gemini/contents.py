@@ -40,10 +40,10 @@ def leading_system(messages: Sequence[Message]) -> int:
     return next((at for at, message in enumerate(messages) if not is_system(message)), len(messages))
 
 
-def write_system(messages: Sequence[Message], fit: Fit) -> Any:
+def write_system(messages: Sequence[Message], fit: Fit, crossed: bool) -> Any:
     if not messages:
         return None
-    native = messages[0].native if len(messages) == 1 else b""
+    native = messages[0].native if len(messages) == 1 and not crossed else b""
     if native and parse_system(native) == tuple(messages):
         return Raw(native)
     written = fit.write([part for message in messages for part in message.parts])

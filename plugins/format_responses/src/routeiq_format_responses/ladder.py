@@ -226,7 +226,7 @@ class Ladder:
 
     def _fill(self, shown: Shown, text: str, out: list[bytes]) -> None:
         block = shown.block
-        if text == PARAGRAPH and isinstance(block, Reasoning) and block.origin == NAME and shown.said:
+        if text == PARAGRAPH and isinstance(block, Reasoning) and block.origin == NAME and shown.kind == "reasoning" and shown.said:
             self._end_paragraph(shown, out)
             return
         shown.said.append(text)

@@ -91,11 +91,12 @@ class Stream:
 
     async def chunk(self) -> bytes:
         while not self._over:
+            if getattr(self._wrapper, "sent_stream_usage", False):
+                return self._ended()  # asked again, LiteLLM would put the whole answer together a second time
             try:
                 chunk = await self._next()
             except StopAsyncIteration:
-                self._over, self._wrapper = True, None
-                return DONE if self._finished else b""
+                return self._ended()
             except self._failures as error:
                 self.close()
                 return frame(refusal(error, self._mask).body)
@@ -103,6 +104,10 @@ class Stream:
             if said is not None:
                 return frame(encode(said))
         return b""
+
+    def _ended(self) -> bytes:
+        self._over, self._wrapper = True, None
+        return DONE if self._finished else b""
 
     def _checked(self, chunk: Any) -> dict[str, Any] | None:
         """Without what LiteLLM made up; None where nothing is left."""
