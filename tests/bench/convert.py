@@ -21,7 +21,11 @@ from routeiq_sdk.resources import Deployment
 from routeiq_sdk.wire import Asked, Codec
 
 SIZE, MESSAGES, ROUNDS = 1_000_000, 40, 15
-CODE = 'def total(rows: list[dict]) -> float:\n    """Die Summe über alle Zeilen, “wie gezählt” — ✓."""\n    return sum(row["price"] for row in rows)\n\n'
+CODE = '''def total(rows: list[dict]) -> float:
+    """Die Summe über alle Zeilen, “wie gezählt” — ✓."""
+    return sum(row["price"] for row in rows)
+
+'''
 PROSE = "The quick brown fox reads C:\\temp\\log.txt and reports 3 < 5 && 7 > 2. "
 TEXT = (CODE + PROSE * 6 + "\x1b[0m\n") * 60
 DEPLOYMENT = Deployment(id="d", group="m", provider="p", model="m-1")
@@ -39,7 +43,9 @@ def conversation(size: int = SIZE, count: int = MESSAGES) -> bytes:
             *({"role": "tool", "tool_call_id": each["id"], "content": text(part)} for each in calls),
         ]
     messages.append({"role": "user", "content": [{"type": "text", "text": "Go on."}]})
-    tools = [{"type": "function", "function": {"name": f"tool_{number}", "description": PROSE, "parameters": SCHEMA}} for number in range(10)]
+    tools = [
+        {"type": "function", "function": {"name": f"tool_{number}", "description": PROSE, "parameters": SCHEMA}} for number in range(10)
+    ]
     body = {"model": "m", "messages": messages, "tools": tools, "max_tokens": 4096, "temperature": 0.2, "stream": True}
     return json.dumps(body, ensure_ascii=False).replace("ü", "\\u00fc").encode()
 

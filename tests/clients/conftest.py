@@ -13,16 +13,14 @@ from .conversation import KNOWN, PROVIDERS, Conversation
 
 
 def models(url: str) -> list[dict[str, Any]]:
-    chat, responses = {"model_info": {"mode": "chat"}}, {"model_info": {"mode": "responses"}}
-    openai = {"api_base": f"{url}/v1", "api_key": "sk-of-the-provider"}
-    other = {"api_base": url, "api_key": "sk-of-the-provider"}
-    named = [
-        {"model_name": "to-openai", "litellm_params": {"model": "openai/gpt-real", **openai}, **chat},
-        {"model_name": "to-responses", "litellm_params": {"model": "openai/gpt-real", **openai}, **responses},
-        {"model_name": "to-anthropic", "litellm_params": {"model": "anthropic/claude-real", **other}},
-        {"model_name": "to-gemini", "litellm_params": {"model": "gemini/gemini-real", **other}},
-    ]
-    return [*named, *(entry | {"model_name": KNOWN[entry["model_name"]]} for entry in named)]
+    openai, other = ({"api_base": base, "api_key": "sk-of-the-provider"} for base in (f"{url}/v1", url))
+    behind: dict[str, dict[str, Any]] = {
+        "openai": {"litellm_params": {"model": "openai/gpt-real", **openai}, "model_info": {"mode": "chat"}},
+        "responses": {"litellm_params": {"model": "openai/gpt-real", **openai}, "model_info": {"mode": "responses"}},
+        "anthropic": {"litellm_params": {"model": "anthropic/claude-real", **other}},
+        "gemini": {"litellm_params": {"model": "gemini/gemini-real", **other}},
+    }
+    return [{"model_name": name, **behind[format]} for format in PROVIDERS for name in (f"to-{format}", *KNOWN[format])]
 
 
 @pytest.fixture(scope="session")

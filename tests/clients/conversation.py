@@ -13,12 +13,12 @@ from ..integration.wall import Wall
 PROVIDERS = ("openai", "responses", "anthropic", "gemini")
 PATHS = {"openai": "/chat/completions", "responses": "/responses", "anthropic": "/messages", "gemini": ":streamGenerateContent"}
 KNOWN = {
-    "to-openai": "claude-opus-4-5-20251101",
-    "to-responses": "claude-sonnet-4-5-20250929",
-    "to-anthropic": "claude-haiku-4-5-20251001",
-    "to-gemini": "claude-opus-4-1-20250805",
+    "openai": ("claude-opus-4-5-20251101", "gpt-5.5", "gemini-2.5-flash"),
+    "responses": ("claude-sonnet-4-5-20250929", "gpt-5.6-luna", "gemini-2.5-flash-lite"),
+    "anthropic": ("claude-haiku-4-5-20251001", "gpt-5.6-sol", "gemini-2.5-pro"),
+    "gemini": ("claude-opus-4-1-20250805", "gpt-5.6-terra", "gemini-3-flash-preview"),
 }
-"""A second name of each model, for clients that accept only names that they know."""
+"""More names of the model of each format: what a client offers and asks for depends on the vendor's names that it knows."""
 MARK, SPOKEN = "mark-42", "The tool has spoken."
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
@@ -34,6 +34,7 @@ class Conversation:
 
     def __init__(self, wall: Wall, provider: str) -> None:
         self.wall, self.provider, self.model = wall, provider, f"to-{provider}"
+        self.claude, self.gpt, self.gemini = KNOWN[provider]
         self.tag = f"tag{uuid4().hex[:12]}"
         self.prompt = f"What is the weather in Zürich? Ask the tool. wall:agent {self.tag}"
 

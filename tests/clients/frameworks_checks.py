@@ -30,7 +30,7 @@ from pydantic_ai.providers.google import GoogleProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from ..integration.harness import KEY, GatewayProcess
-from .conversation import KNOWN, SPOKEN, Conversation, weather
+from .conversation import SPOKEN, Conversation, weather
 
 LIMIT_S = 60
 Run = Callable[[Coroutine[Any, Any, str]], str]
@@ -79,14 +79,15 @@ LLAMA: dict[str, Callable[[str, str], Any]] = {
     "openai": lambda url, model: OpenAILike(
         model=model, api_base=f"{url}/v1", api_key=KEY, max_retries=0, is_chat_model=True, is_function_calling_model=True
     ),
-    "anthropic": lambda url, model: Anthropic(model=KNOWN[model], base_url=url, api_key=KEY, max_retries=0),
+    "anthropic": lambda url, model: Anthropic(model=model, base_url=url, api_key=KEY, max_retries=0),
 }
 
 
 @pytest.mark.parametrize("client", LLAMA)
 def test_llama_index(gateway: GatewayProcess, conversation: Conversation, run: Run, client: str) -> None:
     async def talk() -> str:
-        agent = FunctionAgent(tools=[aget_weather], llm=LLAMA[client](gateway.url, conversation.model), streaming=True)
+        model = conversation.claude if client == "anthropic" else conversation.model
+        agent = FunctionAgent(tools=[aget_weather], llm=LLAMA[client](gateway.url, model), streaming=True)
         running = agent.run(conversation.prompt)
         said = [event.delta async for event in running.stream_events() if isinstance(event, AgentStream)]
         assert str(await running).endswith(SPOKEN)
@@ -154,7 +155,9 @@ INSTRUCTOR: dict[str, Callable[[str], Any]] = {
         openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0), mode=instructor.Mode.RESPONSES_TOOLS
     ),
     "anthropic": lambda url: instructor.from_anthropic(SyncAnthropic(base_url=url, api_key=KEY, max_retries=0)),
-    "gemini": lambda url: instructor.from_genai(genai.Client(api_key=KEY, http_options={"base_url": url}), mode=instructor.Mode.GENAI_TOOLS),
+    "gemini": lambda url: instructor.from_genai(
+        genai.Client(api_key=KEY, http_options={"base_url": url}), mode=instructor.Mode.GENAI_TOOLS
+    ),
 }
 
 

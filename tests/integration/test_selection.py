@@ -16,12 +16,19 @@ MARKER = plugin("marker", MARK.format(name="marker"))
 STANDARD = {
     "auth_keys",
     "format_anthropic",
+    "format_completions",
+    "format_gemini",
     "format_openai",
+    "format_responses",
     "http_client",
+    "models",
+    "prices",
     "provider_demo",
     "provider_http",
+    "provider_litellm",
     "routing_core",
     "state_memory",
+    "surfaces",
 }
 
 

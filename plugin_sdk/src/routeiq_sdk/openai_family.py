@@ -102,10 +102,13 @@ def read_usage(native: Any, given: str = "prompt", made: str = "completion") -> 
     if completion is not None and reasoning and _count(native, "total_tokens") != (prompt or 0) + completion + reasoning:
         output = max(0, completion - reasoning)
     kinds = tuple(
-        (f"{part}.{kind}", count)
-        for part, holder in (("input", details), ("output", extra))
-        for kind in ("audio", "image", "video")
-        if (count := _count(holder, f"{kind}_tokens"))
+        [
+            (f"{part}.{kind}", count)
+            for part, holder in (("input", details), ("output", extra))
+            if holder
+            for kind in ("audio", "image", "video")
+            if (count := _count(holder, f"{kind}_tokens"))
+        ]
     )
     return UsageParts(
         input=None if prompt is None else max(0, prompt - (read or 0) - (write or 0)),
@@ -148,12 +151,14 @@ def _loaded(native: bytes) -> Any:
 
 def _count(native: Mapping[str, Any], name: str) -> int | None:
     value = native.get(name)
+    if value is None or (type(value) is int and 0 <= value < 2**63):
+        return value
     return max(0, int(value)) if isinstance(value, int | float) and value == value and abs(value) < 2**63 else None
 
 
 def _inner(native: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = native.get(name)
-    return value if isinstance(value, Mapping) else {}
+    return {} if value is None else value if isinstance(value, Mapping) else {}
 
 
 ROWS: dict[str, tuple[str, str | None]] = {

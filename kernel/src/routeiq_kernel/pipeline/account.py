@@ -49,11 +49,12 @@ def usage_of(rc: Rc) -> UsageParts | None:
 
 
 def _estimates(rc: Rc) -> bool:
+    if rc.usage is not None and rc.usage.output is not None and rc.outcome_status in ("", "complete"):
+        return False
     if rc.bound is None or rc.request is None or rc.graph.counter is None or rc.request.operation != "chat" or rc.forward is not None:
         return False
-    if rc.first_token_s is None and not (rc.attempts and rc.attempts[-1].outcome == "cancelled"):
-        return False  # a provider that refused or broke down charges nothing; one that was working when the client left does
-    return rc.usage is None or rc.usage.output is None or rc.outcome_status not in ("", "complete")
+    # a provider that refused or broke down charges nothing; one that was working when the client left does
+    return rc.first_token_s is not None or bool(rc.attempts and rc.attempts[-1].outcome == "cancelled")
 
 
 def cost_of(rc: Rc, usage: UsageParts | None) -> Cost | None:
@@ -63,14 +64,16 @@ def cost_of(rc: Rc, usage: UsageParts | None) -> Cost | None:
         return None
     if usage is None and (rc.first_token_s is None or rc.operation not in SPENDS):
         return None
-    return book.cost(rc.bound.deployment, usage, operation=rc.operation, tier=_tier(rc))
+    if rc.priced is None or rc.priced[0] is not usage:
+        rc.priced = usage, book.cost(rc.bound.deployment, usage, operation=rc.operation, tier=_tier(rc))
+    return rc.priced[1]
 
 
 def _tier(rc: Rc) -> str | None:
     """The service tier that the provider was asked for. Only that member of a body that nobody parsed is looked at."""
     request = rc.request
     assert rc.bound is not None
-    if request is None or any(loss.startswith("service_tier;") for loss in rc.losses):
+    if request is None or (rc.losses and any(loss.startswith("service_tier;") for loss in rc.losses)):
         return None
     if request.edited:
         return request.content.service_tier

@@ -18,12 +18,12 @@ from routeiq_sdk.wire import patch
 
 from ..runtime.graph import Bound
 from ..runtime.guard import ask, fold
-from .account import cost_of, count, usage_of
+from .account import cost_of, count, must_count, usage_of
 from .aside import tell_aside
 from .context import Rc, Stopped
 from .deadlines import MESSAGES, Deadlines, timed_out
-from .events import decoded, generated, note, stream_events, whole_events
 from .egress import lossy
+from .events import decoded, generated, note, stream_events, whole_events
 from .executor import denied
 from .owners import own, owner, read
 from .raw import stream_raw
@@ -47,6 +47,7 @@ async def answer(rc: Rc, request: Request) -> str:
     number = models = 0
     begun = monotonic()
     bounds = await plan(rc, request)
+    rc.meant = bounds[0].deployment.provider
     place = 0
     while True:
         number += 1
@@ -166,7 +167,7 @@ async def _attempt(rc: Rc, request: Request, bound: Bound, number: int, begun: f
 
 async def _run(rc: Rc, request: Request, bound: Bound, begun: float) -> str:
     deadlines = Deadlines(rc.graph.settings, bound.deployment, begun, request.stream)
-    rc.usage = rc.finish = rc.first_token_s = None
+    rc.usage = rc.finish = rc.first_token_s = rc.priced = None
     rc.losses, rc.dropped, rc.said, rc.encoder = (), 0, 0, None
     if request.stream:
         rc.egress.wait()
@@ -210,17 +211,18 @@ async def prepared(rc: Rc, call: Call) -> Call:
 
 def lose(rc: Rc, losses: Sequence[str]) -> None:
     """Report what the conversion of the request loses. Raises `ClientError` where that is not wanted."""
+    rc.losses = tuple(losses)
+    if not losses:
+        return
     asked = rc.headers.get("x-routeiq-strict")
     is_strict = rc.graph.settings.strict_conversion if asked is None else asked.lower() in ("1", "true")
-    if losses and is_strict:
+    if is_strict:
         raise ClientError(f"This model cannot express everything that was asked: {lossy(losses).decode()}.", code="lossy_conversion")
-    rc.losses = tuple(losses)
 
 
 def own_credentials(rc: Rc, bound: Bound) -> Mapping[str, Secret]:
     """The client's provider credentials, for the provider that its request was first meant for and no other."""
-    meant = rc.plan.order[0].provider if rc.plan and rc.plan.order else bound.deployment.provider
-    return rc.client_credentials if bound.deployment.provider == meant else {}
+    return rc.client_credentials if bound.deployment.provider == rc.meant else {}
 
 
 def _call(rc: Rc, request: Request, bound: Bound) -> Call:
@@ -283,7 +285,8 @@ def _collect(rc: Rc, events: Sequence[Event]) -> bytes:
 
 
 async def send_whole(rc: Rc, body: bytes, status: int = 200, headers: Sequence[tuple[bytes, bytes]] = (JSON,)) -> None:
-    await count(rc)
+    if must_count(rc):
+        await count(rc)
     rc.ingress.stop()
     cost = cost_of(rc, usage_of(rc))
     priced = [(b"x-routeiq-cost", str(cost).encode())] if cost is not None else []

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from routeiq_sdk import RequestContext, RouteIQError, Secret, Surface
-from routeiq_sdk.stream import Error, UsageParts
+from routeiq_sdk.stream import Cost, Error, UsageParts
 from routeiq_sdk.wire import Asked, Codec, Encoder, Headers
 
 from .watchdog import Watch
@@ -41,8 +41,8 @@ class Stopped(RouteIQError):
 class Rc(RequestContext):
     __slots__ = (
         "bound", "bytes_out", "codec", "detail", "dropped", "egress", "encoder", "finish", "first_token_s", "forward", "gone", "graph",
-        "hang_up", "http_status", "ingress", "losses", "method", "outcome_error", "outcome_status", "params", "record", "route_taken",
-        "said", "usage", "watch",
+        "hang_up", "http_status", "ingress", "losses", "meant", "method", "outcome_error", "outcome_status", "params", "priced", "record",
+        "route_taken", "said", "usage", "watch",
     )  # fmt: skip
 
     graph: Graph
@@ -59,6 +59,10 @@ class Rc(RequestContext):
     """What passes a request of kind "forward" or "socket" on."""
     params: Mapping[str, str]
     """The named parts of the surface's path."""
+    meant: str
+    """The provider that the request was first meant for."""
+    priced: tuple[UsageParts | None, Cost] | None
+    """The last answer of the price book, and to what."""
     said: int
     """Tokens of the answer so far, roughly: for an estimate where the provider does not count."""
 
@@ -69,14 +73,14 @@ class Rc(RequestContext):
         self.query = scope["query_string"].decode("latin-1")
         self.started_s = monotonic()
         self.principal = self.request = self.plan = self.bound = self.usage = None
-        self.first_token_s = self.outcome_error = self.record = self.forward = None
+        self.first_token_s = self.outcome_error = self.record = self.forward = self.priced = None
         self.attempts, self.state = [], {}
         self.client_credentials = {}
         self.headers = NO_HEADERS
         self.finish: str | None = None
         self.losses: tuple[str, ...] = ()
         self.dropped = self.bytes_out = self.http_status = self.said = 0
-        self.outcome_status = ""
+        self.outcome_status = self.meant = ""
         self.encoder: Encoder | None = None
         """What writes the stream, on the EVENTS path."""
         self.detail = ""

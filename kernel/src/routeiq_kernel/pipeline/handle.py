@@ -70,7 +70,7 @@ def check_head(rc: Rc, headers: Headers) -> None:
 
 async def _authenticate(rc: Rc, headers: Headers) -> None:
     principal: Any = None
-    rc.headers = Headers(pair for pair in headers.raw if pair[0] not in CREDENTIALS)
+    rc.headers = Headers([pair for pair in headers.raw if pair[0] not in CREDENTIALS])
     chain = rc.graph.chains.authenticate
     if chain:
         principal = await ask(chain, rc.watch, headers, rc)

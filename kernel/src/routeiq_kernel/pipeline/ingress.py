@@ -28,8 +28,9 @@ class Ingress:
         watch = self._rc.watch
         watch.until, watch.what = monotonic() + limits.body_timeout_s, "body"
         parts: list[bytes] = []
-        while data := await self.piece(limits.max_body_bytes):
-            parts.append(data)
+        while not self._ended:
+            if data := await self.piece(limits.max_body_bytes):
+                parts.append(data)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def piece(self, limit: int) -> bytes:

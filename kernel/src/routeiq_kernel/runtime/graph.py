@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,10 @@ class Models:
                 filled = [_filled(each, captured) for each in bound]
                 return () if any(OUTSIDE.search(each.deployment.model) for each in filled) else tuple(filled)
         return ()
+
+
+OUTSIDE = re.compile(r"(^|/)\.{1,2}(;[^/]*)?(/|$)|[\\\x00-\x1f\x7f?#%]")
+"""What a model's name that a client chose must not hold: some providers have it in the path of their URL."""
 
 
 def matched(pieces: Sequence[str], model: str) -> list[str] | None:

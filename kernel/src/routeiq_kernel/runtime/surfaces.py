@@ -41,6 +41,8 @@ class Surfaces:
     def find(self, method: str, path: str, headers: Headers, query: str) -> Found | None:
         exact = self._exact.get((method, path))
         if exact:
+            if exact[0].match is None:
+                return exact[0], NO_PARAMS
             chosen = _matching(exact, headers, query)
             if chosen is not None:
                 return chosen, NO_PARAMS

@@ -1,8 +1,8 @@
 """Who may use the gateway: whoever sends the master key.
 
 `x-litellm-api-key` alone decides where it is present; then `Authorization: Bearer`, `x-api-key` or `x-goog-api-key`; without any of
-these, `key` in the query, as Google's clients may send it. Every header that holds the master key counts as consumed, so that it cannot
-reach a provider as the client's own credential; the query's `key` is never forwarded.
+these, `key` in the query, as Google's clients may send it. Every header in which the master key stands counts as consumed, so that it
+cannot reach a provider as the client's own credential; the query's `key` is never forwarded.
 """
 
 from __future__ import annotations
@@ -69,22 +69,25 @@ class AuthKeys:
                     return Reject(f"The header {CREDENTIALS[name]} was sent more than once.")
                 found[name] = value
         judged = self._judge(found) if found else None
-        return self._judge_query(rc.query) if judged is None and "key=" in rc.query else judged
+        return self._judge_query(rc.query, found) if judged is None and "key=" in rc.query else judged
+
+    def _master(self, found: dict[bytes, bytes]) -> Principal:
+        return Principal(id="master", kind="master", consumed=tuple([CREDENTIALS[name] for name in found if self._key in found[name]]))
 
     def _judge(self, found: dict[bytes, bytes]) -> Principal | Reject | None:
         key = self._key
         holding = [name for name, value in found.items() if compare_digest(_credential(name, value), key)]
         if OWN in holding if OWN in found else any(name in holding for name in (BEARER, *PLAIN)):
-            return Principal(id="master", kind="master", consumed=tuple([CREDENTIALS[name] for name in holding]))
+            return self._master(found)
         return Reject() if OWN in found or any(name in found for name in PLAIN) or _has_bearer(found) else None
 
-    def _judge_query(self, query: str) -> Principal | Reject | None:
+    def _judge_query(self, query: str, found: dict[bytes, bytes]) -> Principal | Reject | None:
         given = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == "key"]
         if len(given) > 1:
             return Reject("The query parameter key was sent more than once.")
         if not given:
             return None
-        return Principal(id="master", kind="master") if compare_digest(given[0].encode("utf-8", "replace"), self._key) else Reject()
+        return self._master(found) if compare_digest(given[0].encode("utf-8", "replace"), self._key) else Reject()
 
 
 def _credential(name: bytes, value: bytes) -> bytes:

@@ -50,7 +50,10 @@ _decoder = msgspec.json.Decoder(Native, float_hook=Decimal)
 
 
 def read(native: bytes) -> Native:
-    if not any(word in native for word in TELLING):
+    for word in TELLING:
+        if word in native:
+            break
+    else:
         return NOTHING
     try:
         return _decoder.decode(native)

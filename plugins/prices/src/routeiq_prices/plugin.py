@@ -71,7 +71,7 @@ class Book:
     def cost(self, deployment: Deployment, usage: UsageParts | None, *, operation: str = "chat", tier: str | None = None) -> Cost:
         if operation in FREE:
             return Cost(usd=ZERO, source="free")
-        if usage is None or all(getattr(usage, name) is None for name in COUNTS):
+        if usage is None or (usage.input is None and all(getattr(usage, name) is None for name in COUNTS)):
             return Cost(missing=("usage",))
         native = read(usage.native) if usage.native else NOTHING
         price = self._price(deployment)

@@ -33,9 +33,9 @@ class Address:
     query: str = ""
 
     def url(self, path: str, query: str) -> str:
-        plain, _, own = LEADING.sub("", path, count=1).partition("?")
+        plain, _, own = (LEADING.sub("", path, count=1) if "/v" in path else path).partition("?")
         root = self.model_root if self.model_root and plain.startswith(PER_MODEL) else self.root
-        asked = "&".join(part for part in (own, query, self.query) if part)
+        asked = "&".join([part for part in (own, query, self.query) if part])
         return f"{root}{plain}?{asked}" if asked else root + plain
 
 

@@ -37,14 +37,16 @@ class Target:
 
     def url(self, path: str, query: str = "", forwarded: bool = False) -> str:
         """`forwarded`: all of the query passes, but for what may be a key."""
-        names = [(unquote_plus(pair.partition("=")[0]), pair) for pair in query.split("&")] if query else ()
+        if not query:
+            return self.address.url(path, "")
+        names = [(unquote_plus(pair.partition("=")[0]), pair) for pair in query.split("&")]
         own = {pair.partition("=")[0] for pair in path.partition("?")[2].split("&")}
         passes = [(name, pair) for name, pair in names if name in self.query or (forwarded and name.lower() not in KEYS)]
         kept = "&".join([pair for name, pair in passes if name not in own])
         return self.address.url(path, kept)
 
     def headers(self, given: Pairs, credentials: Mapping[str, Secret] | None = None) -> list[tuple[str, str]]:
-        own = self._credential(credentials or {})
+        own = self._credential(credentials) if self.credentials and credentials else ()
         kept = [pair for pair in given if pair[0] not in self.reserved]
         fixed = [*own, *(pair for pair in self.fixed if pair[0] not in KEY_HEADERS)] if own else self.fixed
         names = {name for name, _ in (*kept, *fixed)}
