@@ -170,7 +170,6 @@ def lock(session: nox.Session) -> None:
             "--no-emit-index-url",
             "--no-emit-find-links",
             "--upgrade",
-            "--no-sources",
         )
         out = session.run(sys.executable, "-m", "uv", "pip", "compile", *options, "-q", wanted.name, external=True, silent=True)
     pins = [line for line in str(out).splitlines() if re.match(r"[a-z0-9]", line)]

@@ -10,13 +10,14 @@ from typing import Any
 from msgspec import Raw
 from routeiq_sdk import crossing
 from routeiq_sdk.errors import ClientError
-from routeiq_sdk.request import Content, Message, OutputOptions, ReasoningOptions, Request, Sampling, ToolChoice
+from routeiq_sdk.request import Content, Message, OutputOptions, ReasoningOptions, Request, Sampling, Tool, ToolChoice
 from routeiq_sdk.resources import Deployment
 from routeiq_sdk.stream import Text
 from routeiq_sdk.wire import Built, loads, patch
 
 from .frames import NAME, dump, is_set, raw_items, raw_members
-from .parse import ENCRYPTED, LOGPROBS, NAMED, parse
+from .items import ADDITIONAL_TOOLS, read_item
+from .parse import ENCRYPTED, LOGPROBS, NAMED, added_tools, parse
 from .tools import web_search, write_choice, write_tools
 from .write import Writer, is_instructions, without_foreign, write_input
 
@@ -130,7 +131,8 @@ def _members(request: Request, new: Content, old: Content, to: Writer) -> Member
     if new.messages != old.messages:
         made |= _messages(new.messages, old.messages, to)
     if new.tools != old.tools:
-        made["tools"] = write_tools(new.tools, b"" if to.crossed else _given(request, "tools"), to.crossed, to.losses)
+        listed = new.tools if to.crossed else _listed(request, new.tools, made)
+        made["tools"] = write_tools(listed, b"" if to.crossed else _given(request, "tools"), to.crossed, to.losses)
     if new.tool_choice != old.tool_choice:
         made |= _choice(new.tool_choice, old.tool_choice, new, to)
     if new.sampling != old.sampling:
@@ -150,6 +152,16 @@ def _members(request: Request, new: Content, old: Content, to: Writer) -> Member
     if new.service_tier != old.service_tier:
         made["service_tier"] = _tier(new.service_tier, to)
     return made
+
+
+def _listed(request: Request, tools: tuple[Tool, ...], made: Members) -> tuple[Tool, ...]:
+    """The tools that belong into `tools`. Those in the conversation stay there if all do, or else all are listed."""
+    given = made.get("input") or _given(request, "input")
+    added, _ = added_tools(given)
+    if all(tool in tools for tool in added):
+        return tuple(tool for tool in tools if tool not in added)
+    made["input"] = dump([Raw(each) for each in raw_items(given) if read_item(each).type != ADDITIONAL_TOOLS])
+    return tools
 
 
 def _messages(new: tuple[Message, ...], old: tuple[Message, ...], to: Writer) -> Members:

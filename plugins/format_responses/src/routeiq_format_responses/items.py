@@ -75,6 +75,8 @@ PROVIDER_ITEMS = {
     "mcp_call": "mcp", "mcp_approval_request": "mcp_approval", "tool_search_call": "tool_search", "program": "program",
 }  # fmt: skip
 """Items of tools that the provider ran → kind of the call."""
+ADDITIONAL_TOOLS = "additional_tools"
+"""The item by which a client offers tools in the conversation; they are tools of the request, and its message is empty."""
 TURN_ITEMS = frozenset({
     "reasoning", "function_call", "custom_tool_call", "compaction", "computer_call", "local_shell_call", "shell_call",
     "apply_patch_call", "mcp_list_tools", *PROVIDER_ITEMS,
@@ -133,7 +135,7 @@ def _is_message(item: WireItem) -> bool:
 
 def _role(item: WireItem, place: str) -> str:
     if not _is_message(item):
-        return "developer" if item.type == "additional_tools" else "user"
+        return "developer" if item.type == ADDITIONAL_TOOLS else "user"
     if item.role not in ROLES:
         raise ClientError(f"{place}.role: expected one of {', '.join(ROLES)}, got {item.role!r}", param=f"{place}.role")
     return item.role
@@ -161,6 +163,8 @@ def parse_item(item: WireItem, raw: bytes, place: str = "item") -> list[Block]:
     if item.type in ("reasoning", "compaction"):
         block = parse_reasoning(item, raw)
         return [] if block is None else [block]
+    if item.type == ADDITIONAL_TOOLS:
+        return []
     if item.type in PROVIDER_ITEMS:
         kind = PROVIDER_ITEMS[item.type]
         call_id = item.id or item.call_id or ""

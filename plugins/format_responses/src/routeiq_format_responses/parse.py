@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 from routeiq_sdk.errors import ClientError
-from routeiq_sdk.request import Content, Message, OutputOptions, ReasoningOptions, Request, Sampling
+from routeiq_sdk.request import Content, Message, OutputOptions, ReasoningOptions, Request, Sampling, Tool
 from routeiq_sdk.stream import OpaqueBlock, Text
 from routeiq_sdk.wire import loads, members, mend, patch
 
 from .frames import NAME, is_set, raw_items, raw_members
-from .items import parse_items
+from .items import ADDITIONAL_TOOLS, parse_items, read_item
 from .tools import parse_choice, parse_tools
 
 
@@ -119,6 +119,8 @@ def parse(request: Request) -> Content:
         ext["user"] = raw["user"]
     messages = _messages(raw)
     tools, described = parse_tools(raw_items(raw.get("tools")))
+    more, described_too = added_tools(raw.get("input", b""))
+    tools, described = (*tools, *more), described | described_too
     include = given.get("include") or []
     ext |= {f"tools.{name}.description": value for name, value in described.items()}
     ext |= _options(raw)
@@ -140,6 +142,20 @@ def parse(request: Request) -> Content:
         named=_named(raw, include, messages),
         ext=ext,
     )
+
+
+def added_tools(given: bytes) -> tuple[tuple[Tool, ...], dict[str, bytes]]:
+    """Tools that stand in the conversation, and the descriptions of their namespaces."""
+    if given[:1] != b"[" or ADDITIONAL_TOOLS.encode() not in given:
+        return (), {}
+    tools: list[Tool] = []
+    described: dict[str, bytes] = {}
+    for number, each in enumerate(raw_items(given)):
+        if read_item(each).type == ADDITIONAL_TOOLS:
+            found, names = parse_tools(raw_items(bytes(raw_members(each).get("tools", Raw(b"[]")))), f"input[{number}].tools")
+            tools += found
+            described |= names
+    return tuple(tools), described
 
 
 def _messages(raw: dict[str, bytes]) -> tuple[Message, ...]:

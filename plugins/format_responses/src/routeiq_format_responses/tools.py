@@ -42,19 +42,19 @@ class WireTool(Struct):
 _tool = msgspec.json.Decoder(WireTool)
 
 
-def parse_tools(raw: Sequence[bytes]) -> tuple[tuple[Tool, ...], dict[str, bytes]]:
+def parse_tools(raw: Sequence[bytes], place: str = "tools") -> tuple[tuple[Tool, ...], dict[str, bytes]]:
     """Tools, those of namespaces in their place, and the namespaces' descriptions as raw JSON."""
     tools: list[Tool] = []
     described: dict[str, bytes] = {}
     for number, each in enumerate(raw):
-        wire = _read(each, f"tools[{number}]")
+        wire = _read(each, f"{place}[{number}]")
         if wire.type != "namespace":
             tools.append(parse_tool(wire, each))
             continue
         if wire.description:
             described[wire.name or ""] = dump(wire.description)
         for inner, given in enumerate(wire.tools or ()):
-            tools.append(parse_tool(_read(bytes(given), f"tools[{number}].tools[{inner}]"), bytes(given), wire.name or ""))
+            tools.append(parse_tool(_read(bytes(given), f"{place}[{number}].tools[{inner}]"), bytes(given), wire.name or ""))
     return tuple(tools), described
 
 
