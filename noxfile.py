@@ -1,7 +1,7 @@
 """The project's checks, one session each. `nox -l` lists them.
 
 Sessions without an environment of their own use the one that nox runs in (made by `pip install -r requirements-dev.txt`);
-`lowest`, `litellm`, `wheels`, `deploy` and `docs` make theirs.
+`lowest`, `litellm`, `clients`, `wheels`, `deploy` and `docs` make theirs.
 """
 
 from __future__ import annotations
@@ -83,6 +83,22 @@ def lowest(session: nox.Session) -> None:
     """The tests with the oldest versions that the members' metadata allow."""
     session.install("--resolution", "lowest-direct", *_editable("plugin_sdk[testing]", "kernel[uvicorn]"), "-r", "tests/lowest.txt")
     session.run("python", "-m", "pytest", "tests/kernel", "tests/sdk", "tests/conformance", "plugins", *session.posargs)
+
+
+@nox.session
+def clients(session: nox.Session) -> None:
+    """Real clients and coding agents, from PyPI and npm, with a provider of every format. Needs the network and about 15 minutes."""
+    home = Path(session.create_tmp()).absolute()
+    node, aider = home / "node", home / "aider"
+    session.install(*_editable("plugin_sdk[testing]"), "-r", "tests/clients/requirements.txt")
+    node.mkdir(exist_ok=True)
+    shutil.copy(ROOT / "tests" / "clients" / "package.json", node)
+    session.run("npm", "install", "--prefix", str(node), "--no-audit", "--no-fund", "--no-package-lock")
+    python(session, "-m", "uv", "venv", "-q", "--clear", "--python", sys.executable, aider)
+    python(session, "-m", "uv", "pip", "install", "-q", "--python", aider, "-r", ROOT / "tests" / "clients" / "requirements-aider.txt")
+    where = {"CLIENTS_NODE": str(node), "CLIENTS_AIDER": str(aider / "bin" / "aider")}
+    options = ("-o", "python_files=*_checks.py", "-o", "filterwarnings=default", "--disable-warnings")
+    session.run("python", "-m", "pytest", *options, *(session.posargs or ["tests/clients"]), env=where)
 
 
 @nox.session(venv_backend="none")

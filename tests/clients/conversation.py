@@ -8,17 +8,18 @@ from uuid import uuid4
 
 from routeiq_sdk.testing import Exchange
 
-from ..integration.wall import Wall
+from ..integration.wall import Wall, offered
 
 PROVIDERS = ("openai", "responses", "anthropic", "gemini")
 PATHS = {"openai": "/chat/completions", "responses": "/responses", "anthropic": "/messages", "gemini": ":streamGenerateContent"}
 KNOWN = {
-    "openai": ("claude-opus-4-5-20251101", "gpt-5.5", "gemini-2.5-flash"),
+    "openai": ("claude-opus-4-5-20251101", "gpt-6-luna", "gemini-2.5-flash"),
     "responses": ("claude-sonnet-4-5-20250929", "gpt-5.6-luna", "gemini-2.5-flash-lite"),
     "anthropic": ("claude-haiku-4-5-20251001", "gpt-5.6-sol", "gemini-2.5-pro"),
-    "gemini": ("claude-opus-4-1-20250805", "gpt-5.6-terra", "gemini-3-flash-preview"),
+    "gemini": ("claude-opus-4-6", "gpt-5.6-terra", "gemini-3-flash-preview"),
 }
 """More names of the model of each format: what a client offers and asks for depends on the vendor's names that it knows."""
+COUNTS = ("/count_tokens", ":countTokens", "/input_tokens")
 MARK, SPOKEN = "mark-42", "The tool has spoken."
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
@@ -39,8 +40,9 @@ class Conversation:
         self.prompt = f"What is the weather in Zürich? Ask the tool. wall:agent {self.tag}"
 
     def turns(self) -> list[Exchange]:
-        """The requests of the conversation proper: an agent may send others beside them, for a title say, without tools."""
-        return [each for each in self.wall.all(self.tag) if each.json().get("tools")]
+        """The requests of the conversation proper: an agent may send others beside them, without tools for a title say."""
+        asked = [each for each in self.wall.all(self.tag) if not each.target.partition("?")[0].endswith(COUNTS)]
+        return [each for each in asked if any(offered(each.json()))]
 
     def check(self, said: str) -> None:
         """The tool was called, ran, its result came back under the call's id, and the closing words reached the client."""
@@ -100,7 +102,7 @@ def _of_gemini(body: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     for content in body["contents"]:
         for part in content.get("parts") or ():
             if call := part.get("functionCall"):
-                yield "call", call.get("id") or call["name"], ""
+                yield from (("call", id, "") for id in (call.get("id"), call["name"]) if id)
             elif answer := part.get("functionResponse"):
                 yield "result", answer.get("id") or answer["name"], str(answer["response"])
 

@@ -40,7 +40,7 @@ def test_every_limit_of_the_benchmark_is_documented() -> None:
     page = (DOCS / "reference" / "limits.md").read_text("utf-8")
     source = (ROOT / "tests" / "bench" / "limits.py").read_text("utf-8")
     limits = re.findall(r"_at_(?:most|least)\(\s*\"[^\"]+\",\s*([\d.]+)", source)
-    assert len(limits) == 16
+    assert len(limits) == 20
     assert [limit for limit in limits if limit != "0" and limit not in page] == []
 
 

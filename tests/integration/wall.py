@@ -12,9 +12,9 @@ import json
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qsl
 
 from routeiq_sdk.testing import Exchange, FakeHttp
@@ -88,29 +88,65 @@ async def tool(turn: Turn) -> None:
 
 COMMAND = "printf mark-%d 42"
 RAN = re.compile(rb"mark-42")
+ASKED = re.compile(rb"wall:agent (\w+)")
+SCRIPT = f'text(await tools.exec_command({{"cmd": "{COMMAND}"}}))'
 AGENT_TOOLS: dict[str, dict[str, Any]] = {
     "Bash": {"command": COMMAND, "description": "say a mark"},
     "exec_command": {"cmd": COMMAND},
+    "exec": {"input": SCRIPT},
     "shell_command": {"command": COMMAND},
     "shell": {"command": ["bash", "-c", COMMAND]},
     "run_shell_command": {"command": COMMAND, "description": "say a mark"},
 }
-"""Tools of coding agents that run a command → arguments."""
+"""Tools of coding agents that run a command → arguments; a custom tool gets the value of `input`."""
+PATIENCE = 4
+NAME = re.compile(r"(?:\w+__)?(\w+?)(?:_[0-9a-f]{6})?")
+"""A tool's own name in the one that a gateway gives it where a namespace cannot be said."""
+
+
+class Offered(NamedTuple):
+    name: str
+    kind: str
+    namespace: str
+
+    def arguments(self) -> str:
+        known = NAME.fullmatch(self.name)
+        args = AGENT_TOOLS.get(known.group(1) if known else "") or {"city": "Zürich"}
+        return args["input"] if self.kind == "custom" else json.dumps(args, ensure_ascii=False)
+
+
+def offered(body: dict[str, Any]) -> Iterator[Offered]:
+    """The functions and custom tools of a request of any format, also those inside namespaces and of the conversation."""
+    given = body.get("input")
+    items = [item for item in given if item.get("type") == "additional_tools"] if isinstance(given, list) else []
+    for tool in [*(body.get("tools") or ()), *(tool for item in items for tool in item["tools"])]:
+        if tool.get("type") == "namespace":
+            yield from (Offered(inner["name"], inner["type"], tool["name"]) for inner in tool["tools"])
+            continue
+        kind = "custom" if tool.get("type") == "custom" and "input_schema" not in tool else "function"
+        for inner in tool.get("functionDeclarations", [tool.get(kind, tool)]):
+            if "name" in inner:
+                yield Offered(inner["name"], kind, "")
 
 
 async def agent(turn: Turn) -> None:
     """Have the client run a command, or its first tool, and speak once the result is there: `mark-42`."""
-    names = [tool for offered in turn.body.get("tools") or () for tool in offered.get("functionDeclarations", [offered])]
-    tools = {tool.get("function", tool).get("name"): tool for tool in names}
-    name = next((known for known in AGENT_TOOLS if known in tools), next(iter(tools), ""))
-    if not name or RAN.search(turn.exchange.body):
-        turn.options["text"] = "The tool has spoken." if name else "No tool."
+    tools = list(offered(turn.body))
+    known = (tool for tool in tools if (found := NAME.fullmatch(tool.name)) and found.group(1) in AGENT_TOOLS)
+    called = next(known, next(iter(tools), None))
+    if called is None or RAN.search(turn.exchange.body):
+        turn.options["text"] = "No tool." if called is None else "The tool has spoken."
         return await normal(turn)
-    args = json.dumps(AGENT_TOOLS.get(name, {"city": "Zürich"}), ensure_ascii=False)
+    tag = ASKED.search(turn.exchange.body)
+    if tag and len(turn.wall.all(tag.group(1).decode())) > PATIENCE:
+        turn.options["text"] = "The tool does not speak."
+        return await normal(turn)
+    args = called.arguments()
     if not turn.stream:
-        return await turn.exchange.reply(200, turn.wire.whole("", name, args), JSON)
+        return await turn.exchange.reply(200, turn.wire.whole("", called.name, args), JSON)
     await turn.begin(0)
-    await turn.send(*turn.wire.start(), *turn.wire.tool(name, args), *turn.wire.end_tool(), turn.wire.done)
+    await turn.send(*turn.wire.start(), *turn.wire.tool(called.name, args, called.kind, called.namespace), *turn.wire.end_tool())
+    await turn.send(turn.wire.done)
     await turn.exchange.end()
 
 

@@ -36,12 +36,13 @@ class OpenAi:
     def text(self, piece: str) -> bytes:
         return self._delta('{"content":%s}' % json.dumps(piece))
 
-    def tool(self, name: str, args: str = TOOL_ARGS) -> list[bytes]:
-        head = '{"tool_calls":[{"index":0,"id":"%s","type":"function","function":{"name":"%s","arguments":""}}]}' % (CALL_ID, name)
+    def tool(self, name: str, args: str = TOOL_ARGS, kind: str = "function", namespace: str = "") -> list[bytes]:
+        field = "input" if kind == "custom" else "arguments"
+        head = '{"tool_calls":[{"index":0,"id":"%s","type":"%s","%s":{"name":"%s","%s":""}}]}' % (CALL_ID, kind, kind, name, field)
         parts = (args[:10], args[10:])
         return [
             self._delta(head),
-            *(self._delta('{"tool_calls":[{"index":0,"function":{"arguments":%s}}]}' % json.dumps(p)) for p in parts),
+            *(self._delta('{"tool_calls":[{"index":0,"%s":{"%s":%s}}]}' % (kind, field, json.dumps(p))) for p in parts),
         ]
 
     def finish(self, reason: str = "stop") -> list[bytes]:
@@ -98,7 +99,7 @@ class Anthropic:
     def text(self, piece: str) -> bytes:
         return self._delta('{"type":"text_delta","text":%s}' % json.dumps(piece))
 
-    def tool(self, name: str, args: str = TOOL_ARGS) -> list[bytes]:
+    def tool(self, name: str, args: str = TOOL_ARGS, kind: str = "function", namespace: str = "") -> list[bytes]:
         stop = self._stop()
         self.index += 1
         shell = self._block('{"type":"tool_use","id":"%s","name":"%s","input":{}}' % (CALL_ID, name))
@@ -191,21 +192,25 @@ class Responses:
             *self.end_tool(),
         ]
 
-    def tool(self, name: str, args: str = TOOL_ARGS) -> list[bytes]:
+    def tool(self, name: str, args: str = TOOL_ARGS, kind: str = "function", namespace: str = "") -> list[bytes]:
         place = '"item_id":"fc_wall","output_index":0'
-        self.items.append(self._call(name, args, "completed"))
+        field, said = ("input", "custom_tool_call_input") if kind == "custom" else ("arguments", "function_call_arguments")
+        named = "" if kind == "custom" else f'"name":"{name}",'
+        self.items.append(self._call(name, args, "completed", kind, namespace))
+        opening = self._call(name, "", "in_progress", kind, namespace)
         return [
-            self._event("response.output_item.added", f'"output_index":0,"item":{self._call(name, "", "in_progress")}'),
-            self._event("response.function_call_arguments.delta", f'{place},"delta":{json.dumps(args[:10])}'),
-            self._event("response.function_call_arguments.delta", f'{place},"delta":{json.dumps(args[10:])}'),
-            self._event("response.function_call_arguments.done", f'{place},"name":"{name}","arguments":{json.dumps(args)}'),
+            self._event("response.output_item.added", f'"output_index":0,"item":{opening}'),
+            self._event(f"response.{said}.delta", f'{place},"delta":{json.dumps(args[:10])}'),
+            self._event(f"response.{said}.delta", f'{place},"delta":{json.dumps(args[10:])}'),
+            self._event(f"response.{said}.done", f'{place},{named}"{field}":{json.dumps(args)}'),
             self._event("response.output_item.done", f'"output_index":0,"item":{self.items[-1]}'),
         ]
 
     @staticmethod
-    def _call(name: str, args: str, status: str) -> str:
-        fields = {"id": "fc_wall", "type": "function_call", "status": status, "call_id": CALL_ID, "name": name, "arguments": args}
-        return json.dumps(fields, ensure_ascii=False)
+    def _call(name: str, args: str, status: str, kind: str = "function", namespace: str = "") -> str:
+        type, field = ("custom_tool_call", "input") if kind == "custom" else ("function_call", "arguments")
+        fields = {"id": "fc_wall", "type": type, "status": status, "call_id": CALL_ID, "name": name, field: args}
+        return json.dumps(fields | ({"namespace": namespace} if namespace else {}), ensure_ascii=False)
 
     def end_tool(self) -> list[bytes]:
         return [self._event("response.completed", f'"response":{self._response("completed")}')]
@@ -247,7 +252,7 @@ class Gemini:
     def text(self, piece: str) -> bytes:
         return self._chunk(f'{{"text": {json.dumps(piece)}}}')
 
-    def tool(self, name: str, args: str = TOOL_ARGS) -> list[bytes]:
+    def tool(self, name: str, args: str = TOOL_ARGS, kind: str = "function", namespace: str = "") -> list[bytes]:
         return [self._chunk(f'{{"functionCall": {{"name": "{name}","args": {args}}}}}')]
 
     def end_text(self) -> list[bytes]:

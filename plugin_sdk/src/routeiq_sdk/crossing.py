@@ -21,6 +21,8 @@ from .request import Content
 from .stream import BlockDelta, Event, Reasoning, Seal
 
 ALIAS = re.compile(r".*_[0-9a-f]{6}", re.DOTALL)
+SHORTEST_CUT = 57
+"""What the strictest format leaves of a name before its hash; a shorter one was not cut."""
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 
@@ -35,8 +37,7 @@ class Names(Struct, frozen=True):
         """The name itself where it is valid and has no namespace; else `namespace__name` cleaned, cut, and told apart by a hash."""
         if not namespace and self.valid.fullmatch(name):
             return name
-        whole = f"{namespace}__{name}" if namespace else name
-        return f"{self.invalid.sub('_', whole)[: self.limit - 7]}_{_digest(name, namespace)}"
+        return f"{self.invalid.sub('_', _whole(name, namespace))[: self.limit - 7]}_{_digest(name, namespace)}"
 
 
 def original(name: str, tools: Iterable[tuple[str, str]]) -> tuple[str, str]:
@@ -44,7 +45,15 @@ def original(name: str, tools: Iterable[tuple[str, str]]) -> tuple[str, str]:
     known = list(tools)
     if ("", name) in known or not ALIAS.fullmatch(name):
         return "", name
-    return next((each for each in known if _digest(each[1], each[0]) == name[-6:]), ("", name))
+    head = name[:-7]
+    shape = re.compile("".join(["." if char == "_" else re.escape(char) for char in head]), re.DOTALL)
+    fits = shape.match if len(head) >= SHORTEST_CUT else shape.fullmatch
+    likely = [each for each in known if fits(_whole(each[1], each[0]))]  # a hash of each would take seconds for many
+    return next((each for each in likely if _digest(each[1], each[0]) == name[-6:]), ("", name))
+
+
+def _whole(name: str, namespace: str) -> str:
+    return f"{namespace}__{name}" if namespace else name
 
 
 def _digest(name: str, namespace: str) -> str:
@@ -66,6 +75,8 @@ def short_id(given: str, prefix: str, limit: int, valid: re.Pattern[str]) -> str
 
 SEAL_PREFIX = "rq1."
 MAX_SEAL_BYTES = 4 * 1024 * 1024
+MAX_INFLATION, LEAST_ROOM = 64, 1024
+"""A request of a megabyte must not become gigabytes of seals: what a seal may hold depends on its own size."""
 
 
 class _Sealed(Struct, omit_defaults=True):
@@ -85,8 +96,15 @@ def wrap(block: Reasoning, family: str) -> str:
     """Another provider's reasoning as one opaque value: `rq1.<family>.<base64url(deflate(JSON))>`."""
     seal = block.seal or Seal("", family)
     sealed = _Sealed(seal.value, seal.model, block.form, block.text, block.item_id, Raw(block.native or b"null"))
-    packed = zlib.compress(msgspec.json.encode(sealed), 6)
+    plain = msgspec.json.encode(sealed)
+    packed = zlib.compress(plain, 6)
+    if len(plain) > _room(packed):
+        packed = zlib.compress(plain, 0)
     return f"{SEAL_PREFIX}{family}.{urlsafe_b64encode(packed).decode().rstrip('=')}"
+
+
+def _room(packed: bytes) -> int:
+    return min(MAX_SEAL_BYTES, LEAST_ROOM + MAX_INFLATION * len(packed))
 
 
 def unwrap(value: str) -> Reasoning | None:
@@ -94,7 +112,7 @@ def unwrap(value: str) -> Reasoning | None:
     family, _, packed = value.removeprefix(SEAL_PREFIX).partition(".")
     try:
         data = urlsafe_b64decode(packed + "=" * (-len(packed) % 4))
-        sealed = _sealed.decode(zlib.decompressobj().decompress(data, MAX_SEAL_BYTES))
+        sealed = _sealed.decode(zlib.decompressobj().decompress(data, _room(data)))
     except (zlib.error, ValueError, msgspec.MsgspecError, RecursionError):
         return None
     native = b"" if bytes(sealed.native) == b"null" else bytes(sealed.native)

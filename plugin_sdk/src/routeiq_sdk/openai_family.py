@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct, structs
 
 from .errors import ClientError
 from .stream import ERROR_STATUS, Error, Frame, UsageParts
@@ -35,7 +35,9 @@ def dump(value: Any) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    return loads(bytes(value)) if isinstance(value, Raw) else msgspec.to_builtins(value)
+    if isinstance(value, Raw):
+        return loads(bytes(value))
+    return structs.asdict(value) if isinstance(value, Struct) else msgspec.to_builtins(value)
 
 
 def raw_members(data: bytes) -> dict[str, Raw]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from routeiq_sdk.errors import ClientError
 from routeiq_sdk.request import Request
@@ -66,7 +66,6 @@ rates = st.sampled_from([0.01, 0.05, 0.2])
 
 
 @given(st.sampled_from([*STREAMS.values(), COMPACTION]), st.randoms(use_true_random=False), rates)
-@settings(deadline=None, max_examples=100)
 def test_a_mutated_stream(body: bytes, random: Random, rate: float) -> None:
     values = [mutated(event, random, rate) for event in data_of(body)]
     if random.random() < 0.3:
@@ -83,7 +82,6 @@ def test_a_mutated_stream(body: bytes, random: Random, rate: float) -> None:
 
 
 @given(st.randoms(use_true_random=False), rates)
-@settings(deadline=None, max_examples=100)
 def test_a_whole_answer(random: Random, rate: float) -> None:
     usage = {"input_tokens": 1, "output_tokens": 2, "cache_creation": {"ephemeral_5m_input_tokens": 1}}
     answer = {"type": "message", "id": "m", "content": ANSWER, "stop_reason": "end_turn", "usage": usage, "container": {"id": 1}}
@@ -95,7 +93,6 @@ def test_a_whole_answer(random: Random, rate: float) -> None:
 
 
 @given(st.randoms(use_true_random=False), rates)
-@settings(deadline=None, max_examples=100)
 def test_a_mutated_request(random: Random, rate: float) -> None:
     with suppress(ClientError):
         request = CODEC.parse_request(json.dumps(mutated(BODY, random, rate)).encode(), Asked())

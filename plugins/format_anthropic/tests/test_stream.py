@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from routeiq_sdk.stream import (
     BlockDelta,
@@ -126,7 +126,6 @@ def test_every_split_and_line_ending_gives_the_same_events(name: str, ending: by
 
 
 @given(st.sampled_from(sorted(STREAMS)), st.data())
-@settings(deadline=None, max_examples=60)
 def test_any_cut_into_many_pieces_gives_the_same_events(name: str, data: st.DataObject) -> None:
     body = STREAMS[name]
     cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=20)))
@@ -148,7 +147,6 @@ def test_any_cut_into_many_pieces_gives_the_same_events(name: str, data: st.Data
         )
     )
 )
-@settings(deadline=None, max_examples=200)
 def test_no_bytes_make_the_decoder_or_the_tap_raise(pieces: list[bytes]) -> None:
     framer, tap = CODEC.framer(), CODEC.tap(parse())
     for piece in pieces:

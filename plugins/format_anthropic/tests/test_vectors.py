@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 from routeiq_sdk.errors import ClientError
@@ -307,7 +307,6 @@ thoughts = st.builds(
 
 
 @given(st.lists(texts | calls | thoughts, max_size=5), st.booleans(), st.data())
-@settings(deadline=None, max_examples=150)
 def test_x_abab_property_any_answer_survives_the_way_through_this_format(
     blocks: list[tuple[Any, list[tuple[str, str]]]], interleave: bool, data: st.DataObject
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from routeiq_sdk.errors import ClientError
 from routeiq_sdk.stream import Error, MessageEnd, replace
@@ -34,13 +34,11 @@ noise = st.sampled_from([b": hi\n\n", b"data: {\n\n", b"id: 5\n\n", b"data: 7\n\
 stream = st.lists(piece | noise, max_size=8)
 
 
-@settings(max_examples=200, deadline=None)
 @given(stream)
 def test_made_up_streams_keep_the_order_rules(frames: list[bytes]) -> None:
     assert check_events(decoded(*frames)) == []
 
 
-@settings(max_examples=200, deadline=None)
 @given(stream)
 def test_made_up_streams_are_written_anew_within_the_oracle(frames: list[bytes]) -> None:
     events = [replace(event) for event in decoded(*frames)]
@@ -49,7 +47,6 @@ def test_made_up_streams_are_written_anew_within_the_oracle(frames: list[bytes])
     assert CODEC.oracle(encoded(events, request())[0], request()) == []
 
 
-@settings(max_examples=150, deadline=None)
 @given(stream, st.data())
 def test_any_split_gives_the_same_events(frames: list[bytes], data: st.DataObject) -> None:
     body = b"".join(frames)
@@ -58,7 +55,6 @@ def test_any_split_gives_the_same_events(frames: list[bytes], data: st.DataObjec
     assert shape(decoded_bytes(pieces)) == shape(decoded_bytes([body]))
 
 
-@settings(max_examples=150, deadline=None)
 @given(stream)
 def test_tap_and_decoder_agree(frames: list[bytes]) -> None:
     tap, decoder = CODEC.tap(request()), CODEC.decoder()
@@ -73,7 +69,6 @@ def test_tap_and_decoder_agree(frames: list[bytes]) -> None:
     assert tap.dropped == decoder.dropped
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.lists(st.binary(max_size=40) | st.binary(max_size=40).map(lambda raw: b"data: " + raw + b"\n\n"), max_size=6))
 def test_arbitrary_bytes_raise_nothing(pieces: list[bytes]) -> None:
     body = b"".join(pieces)
@@ -93,7 +88,6 @@ json_value = st.recursive(
 member = st.sampled_from(["model", "prompt", "stream", "stop", "stream_options", "logprobs", "user", "echo", "x"])
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.dictionaries(member, json_value, max_size=5))
 def test_any_json_is_a_request_or_a_client_error(body: dict[str, Any]) -> None:
     try:
@@ -103,7 +97,6 @@ def test_any_json_is_a_request_or_a_client_error(body: dict[str, Any]) -> None:
     assert got.content.messages == () or "prompt" in body
 
 
-@settings(max_examples=150, deadline=None)
 @given(json_value, json_value)
 def test_any_json_is_an_answer_or_an_error(value: Any, inner: Any) -> None:
     for made in (value, {"error": value}, {"choices": value, "usage": inner}, {"choices": [{"text": value, "logprobs": inner}]}):

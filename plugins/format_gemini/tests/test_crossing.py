@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from routeiq_sdk.stream import (
     BlockDelta,
@@ -76,7 +76,6 @@ def told(events: list[Event]) -> tuple[Any, ...]:
     return calls, [seal for seal in seals if seal], stop, (usage.input or 0, usage.output or 0, usage.reasoning or 0, usage.total())
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.lists(block, max_size=4), st.sampled_from(["stop", "length", "content_filter"]), counts, counts, counts)
 def test_any_answer_survives_the_way_through(blocks: list[Any], stop: str, given_: int, out: int, thought: int) -> None:
     has_calls = any(kind == "call" for kind, _ in blocks)

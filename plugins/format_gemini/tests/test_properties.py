@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from routeiq_sdk.errors import ClientError
 from routeiq_sdk.stream import Error, MessageEnd, replace
@@ -62,13 +62,11 @@ noise = st.sampled_from([b": hi\n\n", b"data: {\n\n", b"id: 5\n\n", b"data: 7\n\
 streams = st.lists(chunk.map(frame) | noise, max_size=8)
 
 
-@settings(max_examples=300, deadline=None)
 @given(streams)
 def test_made_up_streams_keep_the_order_rules(frames: list[bytes]) -> None:
     assert check_events(decode(b"".join(frames))) == []
 
 
-@settings(max_examples=300, deadline=None)
 @given(streams)
 def test_made_up_streams_are_written_anew_within_the_oracle(frames: list[bytes]) -> None:
     events = decode(b"".join(frames))
@@ -82,7 +80,6 @@ def test_made_up_streams_are_written_anew_within_the_oracle(frames: list[bytes])
     assert isinstance(CODEC.explode(CODEC.collect(anew(events), parse(), []))[-1], MessageEnd)
 
 
-@settings(max_examples=200, deadline=None)
 @given(streams, st.data())
 def test_any_split_gives_the_same_events(frames: list[bytes], data: st.DataObject) -> None:
     body = b"".join(frames)
@@ -92,7 +89,6 @@ def test_any_split_gives_the_same_events(frames: list[bytes], data: st.DataObjec
     assert anew(decode(body, pieces)) == anew(decode(body))
 
 
-@settings(max_examples=300, deadline=None)
 @given(streams)
 def test_tap_and_decoder_agree(frames: list[bytes]) -> None:
     tap, decoder, framer = CODEC.tap(parse()), CODEC.decoder(), CODEC.framer()
@@ -108,7 +104,6 @@ def test_tap_and_decoder_agree(frames: list[bytes]) -> None:
         assert complete is bool(ended)
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.lists(st.binary(max_size=40) | st.binary(max_size=40).map(lambda raw: b"data: " + raw + b"\n\n"), max_size=6))
 def test_arbitrary_bytes_raise_nothing(pieces: list[bytes]) -> None:
     body = b"".join(pieces)
@@ -130,7 +125,6 @@ json_value = st.recursive(
 member = st.sampled_from(["model", "contents", "tools", "tool_config", "generationConfig", "systemInstruction", "labels", "store", "x"])
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.dictionaries(member, json_value, max_size=5), st.dictionaries(words, json_value, max_size=3))
 def test_any_json_is_a_request_or_a_client_error(body: dict[str, Any], inner: dict[str, Any]) -> None:
     for made in (
@@ -146,7 +140,6 @@ def test_any_json_is_a_request_or_a_client_error(body: dict[str, Any], inner: di
         assert isinstance(json.loads(sent), dict)
 
 
-@settings(max_examples=200, deadline=None)
 @given(json_value, json_value)
 def test_any_json_is_an_answer_or_an_error(value: Any, inner: Any) -> None:
     for made in (

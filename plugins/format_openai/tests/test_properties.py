@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from routeiq_sdk.errors import ClientError
 from routeiq_sdk.stream import BlockStart, Error, MessageEnd, Refusal, Text, ToolCall, replace
@@ -67,14 +67,12 @@ UNFINISHED = ("7:",)
 """Arguments that a made-up provider left incomplete."""
 
 
-@settings(max_examples=300, deadline=None)
 @given(stream)
 def test_made_up_streams_keep_the_order_rules(frames: list[bytes]) -> None:
     problems = check_events(decoded(*frames))
     assert [problem for problem in problems if not problem.startswith(UNFINISHED)] == []
 
 
-@settings(max_examples=300, deadline=None)
 @given(stream)
 def test_made_up_streams_are_written_anew_within_the_oracle(frames: list[bytes]) -> None:
     events = [replace(event) for event in decoded(*frames)]
@@ -86,7 +84,6 @@ def test_made_up_streams_are_written_anew_within_the_oracle(frames: list[bytes])
     ] == []
 
 
-@settings(max_examples=200, deadline=None)
 @given(stream)
 def test_what_is_written_anew_says_the_same(frames: list[bytes]) -> None:
     events = [replace(event) for event in decoded(*frames)]
@@ -104,7 +101,6 @@ def said(events: list[Any], choice: int) -> list[str]:
     return kinds + [args.get(index) or "{}" for index, shell in shells.items() if isinstance(shell, ToolCall)]
 
 
-@settings(max_examples=200, deadline=None)
 @given(stream, st.data())
 def test_any_split_gives_the_same_events(frames: list[bytes], data: st.DataObject) -> None:
     body = b"".join(frames)
@@ -113,7 +109,6 @@ def test_any_split_gives_the_same_events(frames: list[bytes], data: st.DataObjec
     assert shape(decoded_bytes(pieces)) == shape(decoded_bytes([body]))
 
 
-@settings(max_examples=200, deadline=None)
 @given(stream)
 def test_tap_and_decoder_agree(frames: list[bytes]) -> None:
     tap, decoder = CODEC.tap(request(**ASKING)), CODEC.decoder()
@@ -128,7 +123,6 @@ def test_tap_and_decoder_agree(frames: list[bytes]) -> None:
     assert tap.dropped == decoder.dropped
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.lists(st.binary(max_size=40) | st.binary(max_size=40).map(lambda raw: b"data: " + raw + b"\n\n"), max_size=6))
 def test_arbitrary_bytes_raise_nothing(pieces: list[bytes]) -> None:
     body = b"".join(pieces)
@@ -166,7 +160,6 @@ member = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.dictionaries(member, json_value, max_size=5))
 def test_any_json_is_a_request_or_a_client_error(body: dict[str, Any]) -> None:
     try:
@@ -176,7 +169,6 @@ def test_any_json_is_a_request_or_a_client_error(body: dict[str, Any]) -> None:
         return
 
 
-@settings(max_examples=200, deadline=None)
 @given(json_value, json_value)
 def test_any_json_is_an_answer_or_an_error(value: Any, inner: Any) -> None:
     for shape_ in (

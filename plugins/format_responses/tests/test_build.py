@@ -275,3 +275,38 @@ def test_breakpoints_of_the_cache() -> None:
 def test_an_empty_content_is_a_request() -> None:
     assert Content() == request(messages=()).replace(messages=()).content
     assert sent(messages=())["model"] == "real"
+
+
+ADDED = {
+    "type": "additional_tools", "role": "developer",
+    "tools": [{
+        "type": "namespace", "name": "functions", "tools": [{"type": "custom", "name": "exec"}, {"type": "function", "name": "wait"}]}],
+}  # fmt: skip
+"""As coding agents offer tools: in the conversation, without a member `tools`."""
+
+
+def test_tools_in_the_conversation_are_tools_of_the_request() -> None:
+    given = asked(input=[ADDED, {"role": "user", "content": "go"}])
+    assert [(tool.namespace, tool.name, tool.kind) for tool in given.tools] == [
+        ("functions", "exec", "custom"),
+        ("functions", "wait", "function"),
+    ]
+    assert given.messages[0].parts == ()
+    assert rebuilt(given) == {"model": "real", **{name: value for name, value in json.loads(given.body).items() if name != "model"}}
+
+
+def test_tools_in_the_conversation_stay_there_when_others_are_added() -> None:
+    made = edited(lambda given: given.replace(tools=(*given.tools, Tool(name="more"))), input=[ADDED])
+    assert made["input"] == [ADDED]
+    assert [tool["name"] for tool in made["tools"]] == ["more"]
+
+
+def test_a_tool_that_is_taken_away_is_gone_from_the_conversation_too() -> None:
+    made = edited(lambda given: given.replace(tools=given.tools[1:]), input=[ADDED, {"role": "user", "content": "go"}])
+    assert made["input"] == [{"role": "user", "content": "go"}]
+    assert made["tools"] == [{"type": "namespace", "name": "functions", "description": "", "tools": [{"type": "function", "name": "wait"}]}]
+
+
+def test_a_wrong_tool_in_the_conversation_is_refused_with_its_place() -> None:
+    with pytest.raises(ClientError, match=r"input\[0\]\.tools\[0\]"):
+        _ = asked(input=[{**ADDED, "tools": [{"type": "function", "name": 5}]}]).tools

@@ -6,7 +6,9 @@ import json
 
 import msgspec
 import pytest
+from routeiq_format_responses.tools import NAMES
 from routeiq_sdk import crossing
+from routeiq_sdk.request import Request
 from routeiq_sdk.stream import (
     Annotation,
     BlockDelta,
@@ -237,3 +239,25 @@ def test_logprobs_are_in_the_delta_and_in_the_part() -> None:
     assert CODEC.oracle(body) == []
     assert told(body)[-1]["response"]["output"][0]["content"][0]["logprobs"] == [token]
     assert [event["logprobs"] for event in told(body) if event["type"].endswith("text.delta")] == [[], [token]]
+
+
+@pytest.mark.parametrize(
+    ("args", "input"),
+    [({"input": "print(1)"}, "print(1)"), ({}, ""), ({"code": "print(1)"}, '{"code": "print(1)"}'), ({"input": 1}, '{"input": 1}')],
+)
+@pytest.mark.parametrize("namespace", ["", "functions"])
+def test_a_function_that_stands_for_a_custom_tool_is_called_as_that_tool(args: dict[str, object], input: str, namespace: str) -> None:
+    tool = {"type": "custom", "name": "exec"}
+    request = asked(tools=[{"type": "namespace", "name": namespace, "tools": [tool]}] if namespace else [tool])
+    name = crossing_name(request)
+    body = encoded(tool_call(name, args), request)
+    assert CODEC.oracle(body, request) == []
+    item = told(body)[-1]["response"]["output"][0]
+    assert (item["type"], item["name"], item.get("namespace", ""), item["input"]) == ("custom_tool_call", "exec", namespace, input)
+    whole = json.loads(CODEC.collect(tool_call(name, args), request, []))
+    assert whole["output"][0]["input"] == input
+
+
+def crossing_name(request: Request) -> str:
+    (tool,) = request.tools
+    return NAMES.alias(tool.name, tool.namespace)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from routeiq_sdk.errors import ClientError
 from routeiq_sdk.stream import (
@@ -79,14 +79,12 @@ UNFINISHED = ("7:",)
 """Arguments that a made-up provider left incomplete."""
 
 
-@settings(max_examples=120, deadline=None)
 @given(stream)
 def test_made_up_streams_keep_the_order_rules(frames: list[bytes]) -> None:
     problems = check_events(decoded(frames))
     assert [problem for problem in problems if not problem.startswith(UNFINISHED)] == []
 
 
-@settings(max_examples=120, deadline=None)
 @given(stream)
 def test_made_up_streams_are_written_anew_within_the_oracle(frames: list[bytes]) -> None:
     events = decoded(frames)
@@ -94,7 +92,6 @@ def test_made_up_streams_are_written_anew_within_the_oracle(frames: list[bytes])
         assert CODEC.oracle(anew(events)) == []
 
 
-@settings(max_examples=120, deadline=None)
 @given(stream, st.data())
 def test_any_split_gives_the_same_events(frames: list[bytes], data: st.DataObject) -> None:
     body = b"".join(frames)
@@ -103,7 +100,6 @@ def test_any_split_gives_the_same_events(frames: list[bytes], data: st.DataObjec
     assert shape(decoded_bytes(pieces)) == shape(decoded_bytes([body]))
 
 
-@settings(max_examples=120, deadline=None)
 @given(stream)
 def test_tap_and_decoder_agree(frames: list[bytes]) -> None:
     tap, decoder = CODEC.tap(asked()), CODEC.decoder()
@@ -117,7 +113,6 @@ def test_tap_and_decoder_agree(frames: list[bytes]) -> None:
     assert tap.dropped == decoder.dropped
 
 
-@settings(max_examples=120, deadline=None)
 @given(stream, st.integers(0, 30))
 def test_an_edit_anywhere_raises_nothing_and_ends_as_the_provider_did(frames: list[bytes], at: int) -> None:
     events = decoded(frames)
@@ -126,7 +121,6 @@ def test_an_edit_anywhere_raises_nothing_and_ends_as_the_provider_did(frames: li
     assert ended is any(isinstance(event, MessageEnd) for event in events)
 
 
-@settings(max_examples=120, deadline=None)
 @given(st.lists(st.binary(max_size=40) | st.binary(max_size=40).map(lambda raw: b"event: x\ndata: " + raw + b"\n\n"), max_size=6))
 def test_arbitrary_bytes_raise_nothing(pieces: list[bytes]) -> None:
     body = b"".join(pieces)
@@ -176,7 +170,6 @@ def said(events: list[Event]) -> list[tuple[str, str, str]]:
     return [(*names[index], "".join(found[index])) for index in names]
 
 
-@settings(max_examples=120, deadline=None)
 @given(whole_answers())
 def test_any_valid_answer_survives_the_way_through_this_format(events: list[Event]) -> None:
     assert check_events(events) == []
@@ -202,7 +195,6 @@ member = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=120, deadline=None)
 @given(st.dictionaries(member, json_value, max_size=5), st.lists(item | json_value, max_size=3))
 def test_any_json_is_a_request_or_a_client_error(body: dict[str, Any], items: list[Any]) -> None:
     for given_ in (body, {"input": items, "tools": items}):
@@ -213,7 +205,6 @@ def test_any_json_is_a_request_or_a_client_error(body: dict[str, Any], items: li
             continue
 
 
-@settings(max_examples=120, deadline=None)
 @given(json_value, json_value)
 def test_any_json_is_an_answer_or_an_error(value: Any, inner: Any) -> None:
     for made in (

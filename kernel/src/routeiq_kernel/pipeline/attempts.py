@@ -211,13 +211,13 @@ async def prepared(rc: Rc, call: Call) -> Call:
 
 def lose(rc: Rc, losses: Sequence[str]) -> None:
     """Report what the conversion of the request loses. Raises `ClientError` where that is not wanted."""
+    if losses:
+        asked = rc.headers.get("x-routeiq-strict")
+        is_strict = rc.graph.settings.strict_conversion if asked is None else asked.lower() in ("1", "true")
+        if is_strict:
+            told = lossy(tuple(losses)).decode()
+            raise ClientError(f"This model cannot express everything that was asked: {told}.", code="lossy_conversion")
     rc.losses = tuple(losses)
-    if not losses:
-        return
-    asked = rc.headers.get("x-routeiq-strict")
-    is_strict = rc.graph.settings.strict_conversion if asked is None else asked.lower() in ("1", "true")
-    if is_strict:
-        raise ClientError(f"This model cannot express everything that was asked: {lossy(losses).decode()}.", code="lossy_conversion")
 
 
 def own_credentials(rc: Rc, bound: Bound) -> Mapping[str, Secret]:

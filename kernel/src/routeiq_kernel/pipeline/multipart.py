@@ -39,6 +39,7 @@ class ModelField:
     def __init__(self, boundary: bytes) -> None:
         self.span: tuple[int, int] | None = None
         self.value = b""
+        self.has_parts = False
         self.mark = b"\n--" + boundary
         self._rest = bytearray(b"\n")
         self._at = -1
@@ -64,7 +65,7 @@ class ModelField:
             if self._state == "value":
                 self._keep(at)
             self._drop(at + len(self.mark))
-            self._state = "head"
+            self._state, self.has_parts = "head", True
         if len(rest) < 2:
             return False
         if rest.startswith(b"--"):  # the last one; a server that sees it otherwise may read on, and so do we
@@ -76,9 +77,9 @@ class ModelField:
                 raise ClientError("The header of a part of the form is too long.")
             return False
         head = bytes(rest[: found.end()]).replace(b"\\", b"")
-        if EXTENDED.search(head):
-            raise ClientError("A part of the form spells its name in an extended way (RFC 7578, 4.2 forbids it).")
         self._state = "value" if MODEL.search(head) else "part"
+        if self._state == "part" and EXTENDED.search(head):
+            raise ClientError("A part of the form spells its name in a way that RFC 7578, 4.2 forbids.", code="invalid_form")
         self._drop(found.end() - (self._state == "part"))  # an empty part's end begins with that line feed
         return True
 
@@ -108,6 +109,8 @@ class Upload:
         """What the form's field `model` says."""
         while self._field and self._field.span is None and not self.ended:
             self._spool.write(await self._piece())
+        if self._field and not self._field.has_parts:
+            raise ClientError("The body is not the multipart form that its content type says.", code="invalid_form")
         return self._field.value.decode("utf-8", "replace") if self._field and self._field.span else None
 
     async def _piece(self) -> bytes:

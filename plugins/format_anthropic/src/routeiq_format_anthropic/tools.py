@@ -116,13 +116,18 @@ def choose(
 
 def _allowed(choice: ToolChoice, tools: Sequence[Tool]) -> list[Tool]:
     """The tools that are allowed by name, or by the type that other formats name their server tools by."""
-    for name in choice.allowed:
-        found = [tool for tool in tools if name in _names(tool)]
+    named: dict[str, list[Tool]] = {}
+    for tool in tools:
+        for name in _names(tool):
+            named.setdefault(name, []).append(tool)
+    allowed = dict.fromkeys(choice.allowed)
+    for name in allowed:
+        found = named.get(name)
         if not found:
             raise ClientError(f"tool_choice: there is no tool named {name!r}", param="tool_choice")
         if choice.mode == "required" and not any(map(server.can_run, found)):
             raise ClientError(f"tool_choice: this model's provider has no tool like {name!r}", param="tool_choice")
-    return [tool for tool in tools if not _names(tool).isdisjoint(choice.allowed)]
+    return [tool for tool in tools if any(name in allowed for name in _names(tool))]
 
 
 def _names(tool: Tool) -> set[str]:

@@ -14,8 +14,8 @@ from routeiq_sdk.stream import COUNTS, UsageParts
 
 from .sse import plain
 
-Count = Annotated[int, Meta(ge=-(2**53), le=2**53)]
-"""A number beyond is no count, and nothing that counts could add it up."""
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+"""A negative number is no count and would be a credit; nothing that counts could add up one beyond."""
 
 
 class CacheCreation(Struct):

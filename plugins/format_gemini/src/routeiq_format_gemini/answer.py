@@ -103,8 +103,11 @@ class Writer:
         self._tools: list[tuple[str, str]] | None = None
         self._origin = ""
         self._has_passed = False
+        self._touched: set[int] = set()
+        """Choices of events since the last chunk."""
 
     def take(self, event: Event) -> None:
+        self._touched.add(event.choice)
         if event.frame is not None:
             self._origin = event.frame.format
         match event:
@@ -285,16 +288,19 @@ class Writer:
 
     def passed(self) -> None:
         """What was taken so far has left as the provider's own bytes."""
-        for candidate in self.candidates.values():
+        for candidate in [self.candidates[choice] for choice in self._touched if choice in self.candidates]:
             candidate.parts, candidate.chosen, candidate.top, candidate.notes = [], [], [], {}
             candidate.was_sent = True
             candidate.finished = candidate.stop is not None
             candidate.cited = []
         self.notes, self.sent_usage, self._has_passed = {}, self.usage, True
+        self._touched.clear()
 
     def chunk(self, final: bool) -> dict[str, Any] | None:
         """What has come since the last one; None where that is nothing."""
-        written = [one for choice, each in sorted(self.candidates.items()) if (one := self._written(choice, each, final)) is not None]
+        due = sorted(self.candidates if final else self._touched & self.candidates.keys())
+        self._touched.clear()
+        written = [one for choice in due if (one := self._written(choice, self.candidates[choice], final)) is not None]
         fields: dict[str, Any] = {"candidates": written} if written else {}
         if final and self.usage is not None and (written or self.usage != self.sent_usage):
             fields["usageMetadata"] = usage.build(self.usage)

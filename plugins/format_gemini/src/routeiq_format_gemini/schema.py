@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import Raw
+from routeiq_sdk.errors import ClientError
 from routeiq_sdk.wire import loads
 
 from .wire import camel, write
@@ -29,7 +30,10 @@ def to_json_schema(raw: bytes) -> bytes:
     except (ValueError, RecursionError):
         return raw
     changed: list[bool] = []
-    plain = _plain(tree, changed)
+    try:
+        plain = _plain(tree, changed)
+    except RecursionError:
+        raise ClientError("A schema is too deeply nested.") from None
     return write(plain) if changed else raw
 
 
@@ -83,7 +87,10 @@ def fitted(raw: bytes, losses: list[str], name: str) -> Raw:
     except (ValueError, RecursionError):
         return Raw(raw)
     gone: set[str] = set()
-    cut = _cut(tree, gone)
+    try:
+        cut = _cut(tree, gone)
+    except RecursionError:
+        raise ClientError(f"{name}: a schema too deeply nested", param=name) from None
     if not gone:
         return Raw(raw)
     if gone - UNKNOWN:

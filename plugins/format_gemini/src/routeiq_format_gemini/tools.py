@@ -91,13 +91,15 @@ def build(tools: Sequence[Tool], losses: list[str]) -> list[Any]:
     functions: list[Any] = []
     servers: list[Any] = []
     entries: list[Any] = []
+    seen: set[bytes] = set()
     for tool in tools:
         if tool.kind == "mcp" and (server := _mcp(tool, losses)) is not None:
             if not servers:
                 entries.append({"mcpServers": servers})
             servers.append(server)
         elif tool.kind == "server" and (entry := _server(tool, losses)) is not None:
-            if entry not in entries:
+            if (written := write(entry)) not in seen:
+                seen.add(written)
                 entries.append(entry)
         elif tool.kind in ("function", "custom"):
             if not functions:

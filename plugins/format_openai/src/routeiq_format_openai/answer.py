@@ -112,6 +112,17 @@ class Answer:
             shown = self._voices[event.choice].blocks[event.index]
             shown.text, shown.held = GIVEN, None
 
+    def says(self, event: BlockDelta) -> bool:
+        """Whether the event is text for an open text block, as nearly all are; then its one piece is that content."""
+        voice = self._voices.get(event.choice)
+        shown = voice.blocks.get(event.index) if voice is not None else None
+        if voice is None or shown is None or voice.stopped or event.field != "text" or type(shown.block) is not Text:
+            return False
+        if event.frame is None:
+            shown.unframed.add(event.value)
+        voice.length += len(event.value)
+        return True
+
     def pieces(self, event: Event) -> list[Piece]:
         handler = _HANDLERS.get(type(event))
         if handler is None:

@@ -108,7 +108,11 @@ class ChatEncoder:
         """One event in chunks of our own."""
         if self._over:
             return
-        if isinstance(event, _CONTENT):
+        if type(event) is BlockDelta and self._head and self._answer.says(event):
+            self._dirty.add(event.choice)
+            delta = b'{"index":%d,"delta":{"content":%b},"finish_reason":null}]' % (event.choice, dump(event.value))
+            out.append(self._head + delta + self._tail)
+        elif isinstance(event, _CONTENT):
             self._dirty.add(event.choice)
             self._pieces(event, out)
         elif isinstance(event, MessageStart):

@@ -11,7 +11,7 @@ from routeiq_sdk.openai_chunks import check
 from routeiq_sdk.openai_family import UNREADABLE, bad_gateway, dump, error_body, write_usage
 from routeiq_sdk.request import Request
 from routeiq_sdk.stream import Annotation, Error, Event, MessageStart, Opaque, Usage, UsageParts
-from routeiq_sdk.wire import loads
+from routeiq_sdk.wire import loads, mend
 
 from .answer import Answer, Piece
 from .chunks import FACTS, NAME, PARAMS, Chunk, decode
@@ -112,7 +112,7 @@ class _Joined:
     def _add_weights(self, weights: dict[str, Any]) -> None:
         for name, tokens in weights.items():
             if tokens is not None:
-                self._weights.setdefault(name, []).extend(_tokens.decode(bytes(tokens)))
+                self._weights.setdefault(name, []).extend(_tokens.decode(mend(bytes(tokens))))
 
     def made(self) -> dict[str, Any]:
         texts = {name: "".join(pieces) for name, pieces in self._texts.items()}

@@ -38,7 +38,7 @@ from .frames import FAMILY, NAME, PARAGRAPH, dump, raw_members, sse
 from .reading import Edge
 from .shown import Shown, family_of, write_citation
 from .stops import write_stop
-from .tools import pairs
+from .tools import input_of, is_custom, pairs
 from .usage import write_usage
 
 Fields = dict[str, Any]
@@ -155,6 +155,7 @@ class Ladder:
         if shown is None:
             return
         self._blocks[event.index] = shown
+        block = shown.block
         first = block.text if isinstance(block, Reasoning) else (block.args or block.input or "") if isinstance(block, ToolCall) else ""
         if first:
             self._fill(shown, first, out)
@@ -163,17 +164,20 @@ class Ladder:
         return self._message is not None or (self._hint is not None and self._hint.item_type == "message")
 
     def _open_item(self, block: Block, out: list[bytes]) -> Shown | None:
+        held: list[str] | None = None
         if isinstance(block, ToolCall) and block.owner == "client":
-            name = block.name
             if self._request.format == NAME and block.origin != NAME:
-                block = msgspec.structs.replace(block, namespace="")
-                namespace, name = crossing.original(name, pairs(self._request.tools))
-                block = msgspec.structs.replace(block, namespace=namespace)
-            fields: Fields = {"call_id": block.call_id, "name": name}
+                namespace, name = crossing.original(block.name, pairs(self._request.tools))
+                if block.input is None and is_custom(namespace, name, self._request.tools):
+                    held = [block.args]
+                    block = msgspec.structs.replace(block, args="", input="", kind="custom")
+                block = msgspec.structs.replace(block, name=name, namespace=namespace)
+            fields: Fields = {"call_id": block.call_id, "name": block.name}
             if block.namespace:
                 fields["namespace"] = block.namespace
             kind = "function_call" if block.input is None else "custom_tool_call"
             shown = self._begin(kind, out, fields)
+            shown.held = held
         elif isinstance(block, Reasoning):
             shown = self._begin("compaction" if block.form == "compaction" and block.origin == NAME else "reasoning", out, {})
         elif isinstance(block, Media) and block.modality == "image":
@@ -213,7 +217,9 @@ class Ladder:
         shown = self._blocks.get(event.index)
         if shown is None or not event.value:
             return
-        if event.field in ("text", "args", "input", "data"):
+        if shown.held is not None:
+            shown.held.append(event.value)
+        elif event.field in ("text", "args", "input", "data"):
             self._fill(shown, event.value, out)
         elif event.field == "signature":
             shown.seal = event.value
@@ -288,6 +294,8 @@ class Ladder:
         return made
 
     def _close_call(self, shown: Shown, block: ToolCall, out: list[bytes]) -> None:
+        if shown.held is not None and (whole := input_of("".join(shown.held))):
+            self._fill(shown, whole, out)
         text = shown.text()
         if block.input is None and not text and block.origin != NAME:
             self._fill(shown, "{}", out)

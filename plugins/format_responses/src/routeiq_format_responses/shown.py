@@ -16,13 +16,15 @@ _citation = msgspec.json.Decoder(Citation)
 class Shown:
     """An item, or a content part of a message item (then `content_index` is set)."""
 
-    __slots__ = ("block", "citations", "content_index", "fields", "id", "index", "kind", "logprobs", "paragraphs", "said", "seal")
+    __slots__ = ("block", "citations", "content_index", "fields", "held", "id", "index", "kind", "logprobs", "paragraphs", "said", "seal")
 
     def __init__(self, index: int, id: str, kind: str, fields: dict[str, Any]) -> None:
         self.index, self.id, self.kind, self.fields = index, id, kind, fields
         self.block: Block = Block()
         self.content_index: int | None = None
         self.said: list[str] = []
+        self.held: list[str] | None = None
+        """Arguments of a function that stands for the client's custom tool, until they are whole."""
         self.paragraphs: list[str] = []
         """Finished parts of a summary; `said` is the one behind them."""
         self.citations: list[str] = []

@@ -247,3 +247,17 @@ def _reference(name: str, tool: Tool | None) -> dict[str, Any]:
 def pairs(tools: Iterable[Tool]) -> list[tuple[str, str]]:
     """What `crossing.original` looks names up in."""
     return [(tool.namespace, tool.name) for tool in tools if tool.kind in ("function", "custom")]
+
+
+def is_custom(namespace: str, name: str, tools: Iterable[Tool]) -> bool:
+    return any(tool.kind == "custom" and (tool.namespace, tool.name) == (namespace, name) for tool in tools)
+
+
+def input_of(args: str) -> str:
+    """What a custom tool gets of the arguments of the function that stood for it."""
+    try:
+        given = loads(args or "{}")
+    except (ValueError, RecursionError):
+        return args
+    inner = given.get("input") if isinstance(given, dict) else None
+    return inner if isinstance(inner, str) else "" if given == {} else args

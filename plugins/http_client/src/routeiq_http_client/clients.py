@@ -100,7 +100,7 @@ class Clients:
         address = self._addresses.get(url) or self._address(url)
         if self._session is None or self._fresh is None:
             raise closed(address.place)
-        once = isinstance(body, AsyncIterator)
+        once = body is not None and not isinstance(body, bytes)
         names = {name for name, _ in headers}
         times = self._timeouts.get(connect_timeout_s) or self._timeout(connect_timeout_s)
         options: dict[str, Any] = {"headers": headers, "allow_redirects": False, "timeout": times, "proxy": address.proxy}

@@ -26,15 +26,17 @@ PER_MODEL = ("/chat/", "/completions", "/embeddings", "/images/", "/audio/")
 
 @frozen
 class Address:
-    """`model_root`, where given, takes the paths of `PER_MODEL`. `query` is added to every URL."""
+    """`model_root`, where given, takes the paths of `PER_MODEL`; one that ends in `/` wants its name. `query` is added to every URL."""
 
     root: str
     model_root: str = ""
     query: str = ""
 
-    def url(self, path: str, query: str) -> str:
+    def url(self, path: str, query: str, model: str = "") -> str:
         plain, _, own = (LEADING.sub("", path, count=1) if "/v" in path else path).partition("?")
-        root = self.model_root if self.model_root and plain.startswith(PER_MODEL) else self.root
+        root = self.root
+        if self.model_root and plain.startswith(PER_MODEL):
+            root = self.model_root + quote(model, safe="") if self.model_root.endswith("/") else self.model_root
         asked = "&".join([part for part in (own, query, self.query) if part])
         return f"{root}{plain}?{asked}" if asked else root + plain
 
@@ -63,7 +65,8 @@ def _azure(base: str, model: str, params: Any) -> Address:
     if urlsplit(base).path not in ("", "/openai"):
         return Address(base, query=f"api-version={quote(version)}" if params.get("api_version") else "")
     root = base.removesuffix("/openai") + "/openai"
-    return Address(root, f"{root}/deployments/{quote(model, safe='')}", f"api-version={quote(version)}")
+    name = "" if "*" in model else quote(model, safe="")
+    return Address(root, f"{root}/deployments/{name}", f"api-version={quote(version)}")
 
 
 def _vertex(base: str, model: str, params: Any) -> Address:

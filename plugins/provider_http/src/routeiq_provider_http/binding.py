@@ -35,23 +35,28 @@ class Target:
     secrets: tuple[bytes, ...] = ()
     credentials: tuple[str, ...] = ()
 
-    def url(self, path: str, query: str = "", forwarded: bool = False) -> str:
-        """`forwarded`: all of the query passes, but for what may be a key."""
+    def url(self, path: str, query: str = "", forwarded: bool = False, model: str = "") -> str:
+        """`forwarded`: all of the query passes, but for what may be a key. `model`: what a wildcard's deployment stands for."""
         if not query:
-            return self.address.url(path, "")
+            return self.address.url(path, "", model)
         names = [(unquote_plus(pair.partition("=")[0]), pair) for pair in query.split("&")]
         own = {pair.partition("=")[0] for pair in path.partition("?")[2].split("&")}
         passes = [(name, pair) for name, pair in names if name in self.query or (forwarded and name.lower() not in KEYS)]
         kept = "&".join([pair for name, pair in passes if name not in own])
-        return self.address.url(path, kept)
+        return self.address.url(path, kept, model)
 
     def headers(self, given: Pairs, credentials: Mapping[str, Secret] | None = None) -> list[tuple[str, str]]:
         own = self._credential(credentials) if self.credentials and credentials else ()
         kept = [pair for pair in given if pair[0] not in self.reserved]
         fixed = [*own, *(pair for pair in self.fixed if pair[0] not in KEY_HEADERS)] if own else self.fixed
-        names = {name for name, _ in (*kept, *fixed)}
-        made = [*fixed, *(pair for pair in self.defaults if pair[0] not in names), *kept]
-        return with_oauth_beta(made) if any(OAUTH_TOKEN in value for name, value in fixed if name == "authorization") else made
+        made = [*fixed, *kept]
+        if self.defaults:
+            names = {name for name, _ in made}
+            made += [pair for pair in self.defaults if pair[0] not in names]
+        for name, value in fixed:
+            if name == "authorization" and OAUTH_TOKEN in value:
+                return with_oauth_beta(made)
+        return made
 
     def _credential(self, given: Mapping[str, Secret]) -> Pairs:
         """The client's credential for this provider's kind, as the provider wants it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from routeiq_sdk.resources import UpstreamResponse
+from routeiq_sdk.resources import UpstreamResponse, UpstreamSocket
 
 MASK = b"***"
 SHORTEST = 8
@@ -37,27 +37,69 @@ def is_allowed(value: bytes) -> bool:
 
 
 class Answered:
-    """Implements `UpstreamResponse`. Only what may be an error is searched; its length stays, so that framing does."""
+    """Implements `UpstreamResponse`. Of its body only what may be an error is searched; its length stays, so that framing does."""
 
-    __slots__ = ("_response", "_secrets", "close", "headers", "status")
+    __slots__ = ("_is_alert", "_response", "_secrets", "_tail", "close", "headers", "status")
 
     def __init__(self, response: UpstreamResponse, secrets: tuple[bytes, ...]) -> None:
         self.status, self.headers, self.close = response.status, response.headers, response.close
         self._response, self._secrets = response, secrets
+        self._is_alert, self._tail = False, b""
+        together = b"\n".join([value for _, value in self.headers])
+        if any(secret in together for secret in secrets):
+            self.headers = [(name, self._hide(value)) for name, value in self.headers]
 
     async def chunk(self) -> bytes:
-        data = await self._response.chunk()
-        return self._hide(data) if b"error" in data else data
+        """From the first word of an error on, what may be the beginning of a secret waits for the next chunk."""
+        while True:
+            data = await self._response.chunk()
+            if not self._is_alert and b"error" not in data:
+                return data
+            self._is_alert = True
+            text = self._hide(self._tail + data)
+            cut = len(text) - self._begun(text) if data else len(text)
+            self._tail = text[cut:]
+            if cut or not data:
+                return text[:cut]
 
     async def read(self, limit_bytes: int) -> bytes:
         data = await self._response.read(limit_bytes)
         return self._hide(data) if b"error" in data else data
+
+    def _begun(self, text: bytes) -> int:
+        """How many of the last bytes may be the beginning of a secret."""
+        longest = 0
+        for secret in self._secrets:
+            at = text.find(secret[:1], max(0, len(text) - len(secret) + 1))
+            while at >= 0 and not secret.startswith(text[at:]):
+                at = text.find(secret[:1], at + 1)
+            longest = max(longest, len(text) - at if at >= 0 else 0)
+        return longest
 
     def _hide(self, data: bytes) -> bytes:
         for secret in self._secrets:
             if secret in data:
                 data = data.replace(secret, b"*" * len(secret))
         return data
+
+
+class Connected:
+    """Implements `UpstreamSocket` around one whose texts may be errors."""
+
+    def __init__(self, socket: UpstreamSocket, secrets: tuple[bytes, ...]) -> None:
+        self._socket, self._secrets = socket, [secret.decode() for secret in secrets]
+        self.protocol, self.send, self.close = socket.protocol, socket.send, socket.close
+
+    @property
+    def close_code(self) -> int | None:
+        return self._socket.close_code
+
+    async def receive(self) -> str | bytes | None:
+        message = await self._socket.receive()
+        if isinstance(message, str) and "error" in message:
+            for secret in self._secrets:
+                message = message.replace(secret, MASK.decode())
+        return message
 
 
 class Failed:

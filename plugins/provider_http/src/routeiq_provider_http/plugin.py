@@ -14,7 +14,7 @@ from routeiq_sdk.wire import Headers
 
 from .binding import Target, bind
 from .encoding import identity
-from .hiding import hiding, is_allowed
+from .hiding import Connected, hiding, is_allowed
 from .table import FAMILIES, PROVIDERS, RENAMED, RETURNED, RETURNED_PREFIXES, Row
 
 
@@ -38,10 +38,12 @@ class HttpUpstream:
         offered = [name.strip() for key, value in headers if key == "sec-websocket-protocol" for name in value.split(",")]
         kept = [pair for pair in headers if pair[0] != "sec-websocket-protocol"]
         protocols = [name for name in offered if "." not in name]  # browsers put keys into the others
-        return await self._link.clients.connect(url, kept, protocols=protocols, connect_timeout_s=call.connect_timeout_s)
+        socket = await self._link.clients.connect(url, kept, protocols=protocols, connect_timeout_s=call.connect_timeout_s)
+        return Connected(socket, self._target.secrets)
 
     def _prepared(self, call: Call) -> tuple[str, list[tuple[str, str]]]:
-        return self._target.url(call.path, call.query, call.forwarded), self._target.headers(call.headers, call.credentials)
+        url = self._target.url(call.path, call.query, call.forwarded, call.deployment.model)
+        return url, self._target.headers(call.headers, call.credentials)
 
 
 class HttpProvider:
