@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -158,7 +157,7 @@ async def _split(turn: Turn) -> None:
     head, tail = f'data: {{"error":{{"message":"Incorrect key: {key[:9]}', f'{key[9:]}."}}}}\n\n'
     await turn.begin()
     await turn.send(head.encode())
-    await asyncio.sleep(0.2)
+    await turn.pause()
     await turn.send(tail.encode())
     await turn.exchange.end()
 

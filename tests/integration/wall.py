@@ -52,7 +52,11 @@ class Turn:
         await self.exchange.start(200, SSE)
         if pieces:
             await self.send(*self.wire.start(), *map(self.wire.text, TEXT[:pieces]))
-            await asyncio.sleep(self.number("gap", 50) / 1000)
+            await self.pause()
+
+    async def pause(self) -> None:
+        """What was sent arrives before what follows."""
+        await asyncio.sleep(self.number("gap", 50) / 1000)
 
     async def whole(self, text: str, tool: str = "") -> None:
         await self.exchange.reply(200, self.wire.whole(text, tool), JSON)
