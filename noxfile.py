@@ -87,7 +87,7 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def clients(session: nox.Session) -> None:
-    """Real clients and coding agents, from PyPI and npm, with a provider of every format. Needs the network and about 15 minutes."""
+    """Real clients and coding agents, from PyPI and npm, with a provider of every format. Needs the network and 2.2 GB."""
     home = Path(session.create_tmp()).absolute()
     node, aider = home / "node", home / "aider"
     session.install(*_editable("plugin_sdk[testing]"), "-r", "tests/clients/requirements.txt")
