@@ -73,6 +73,14 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def fuzz(session: nox.Session) -> None:
+    """The property tests with thousands of new examples."""
+    python(
+        session, "-m", "pytest", "-q", "-k", "properties or mutat or split or abab", *session.posargs, env={"HYPOTHESIS_PROFILE": "fuzz"}
+    )
+
+
+@nox.session(venv_backend="none")
 def contract(session: nox.Session) -> None:
     """The contract kit on every first-party plugin."""
     python(session, "-m", "pytest", *ROOT.glob("plugins/*/tests/test_contract.py"), *session.posargs)
