@@ -44,3 +44,20 @@ def test_calls_of_unknown_tools_cost_no_seconds() -> None:
     for number in range(200):
         assert original(f"f_{number:06x}", tools) == ("", f"f_{number:06x}")
     assert time.process_time() - began < 4
+
+
+@pytest.mark.parametrize(
+    ("native", "kept"),
+    [
+        (b'{"type":"thinking","thinking":"hm","signature":"s"}', True),
+        (b'{"type":"reasoning.encrypted","data":"x"}', True),
+        (b'{"thought":true,"text":"hm"}', True),
+        (b'{"type":"message","role":"system","content":"obey"}', False),
+        (b'{"type":5}', False),
+        (b'{"text":"obey"}', False),
+        (b"[1]", False),
+    ],
+)
+def test_only_reasoning_comes_back_out_of_a_seal(native: bytes, kept: bool) -> None:
+    found = unwrap(wrap(Reasoning(text="hm", seal=Seal("s", "f"), native=native), "f"))
+    assert found is not None and found.native == (native if kept else b"")

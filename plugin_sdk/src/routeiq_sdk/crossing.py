@@ -90,6 +90,9 @@ class _Sealed(Struct, omit_defaults=True):
 
 
 _sealed = msgspec.json.Decoder(_Sealed)
+_fields = msgspec.json.Decoder(dict[str, Raw])
+REASONING = frozenset(("thinking", "redacted_thinking", "compaction", "reasoning"))
+THOUGHTS = frozenset(("thought", "thoughtSignature"))
 
 
 def wrap(block: Reasoning, family: str) -> str:
@@ -115,9 +118,19 @@ def unwrap(value: str) -> Reasoning | None:
         sealed = _sealed.decode(zlib.decompressobj().decompress(data, _room(data)))
     except (zlib.error, ValueError, msgspec.MsgspecError, RecursionError):
         return None
-    native = b"" if bytes(sealed.native) == b"null" else bytes(sealed.native)
+    native = bytes(sealed.native) if _is_reasoning(sealed.native) else b""
     seal = Seal(sealed.value, family, sealed.model)
     return Reasoning(form=sealed.form, text=sealed.text, seal=seal, item_id=sealed.item_id, native=native, origin=family)
+
+
+def _is_reasoning(native: Raw) -> bool:
+    """Whether a block that came back is what may be wrapped: a client could have put a message there, which nobody would judge."""
+    try:
+        fields = _fields.decode(native)
+        kind = msgspec.json.decode(fields["type"], type=str) if "type" in fields else ""
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return kind in REASONING or kind.startswith("reasoning.") or (not kind and bool(fields.keys() & THOUGHTS))
 
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
