@@ -155,7 +155,7 @@ def _count(native: Mapping[str, Any], name: str) -> int | None:
     value = native.get(name)
     if value is None or (type(value) is int and 0 <= value < 2**63):
         return value
-    return max(0, int(value)) if isinstance(value, int | float) and value == value and abs(value) < 2**63 else None
+    return int(value) if isinstance(value, int | float) and 0 <= value < 2**63 else None
 
 
 def _inner(native: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -61,7 +61,7 @@ def _loaded(native: bytes) -> Any:
 
 def _count(native: Mapping[str, Any], name: str) -> int | None:
     value = native.get(name)
-    return max(0, int(value)) if isinstance(value, int | float) and value == value and abs(value) < 2**63 else None
+    return int(value) if isinstance(value, int | float) and 0 <= value < 2**63 else None
 
 
 def _object(native: Mapping[str, Any], name: str) -> Mapping[str, Any]:
