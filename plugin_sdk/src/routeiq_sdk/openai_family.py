@@ -197,7 +197,7 @@ _WORDS = {
     "permission_error": "permission", "model_not_found": "not_found", "rate_limit_exceeded": "rate_limit",
     "rate_limit_error": "rate_limit", "server_is_overloaded": "overloaded", "slow_down": "overloaded",
     "service_unavailable_error": "overloaded", "overloaded_error": "overloaded", "server_error": "server",
-    "invalid_request_error": "invalid_request",
+    "invalid_request_error": "invalid_request", "invalid_prompt": "invalid_request",
 }  # fmt: skip
 _STATUSES = {
     400: "invalid_request", 401: "authentication", 402: "billing", 403: "permission", 404: "not_found", 405: "method", 408: "timeout",
@@ -274,21 +274,22 @@ def wait(seconds: float) -> float | None:
     return min(seconds, MAX_WAIT_S) if math.isfinite(seconds) and seconds >= 0 else None
 
 
-def error_body(format: str, error: Error, params: Mapping[str, str] | None = None) -> bytes:
+def error_fields(format: str, error: Error, params: Mapping[str, str] | None = None) -> dict[str, Any]:
     """`params`: what fields of other formats are called in this one; the name of any other field of theirs is left out."""
     origin = "" if error.frame is None else error.frame.format
-    if origin == format and error.native:
-        return error.native
     type_, code = ROWS.get(error.kind, ROWS["server"])
-    param = error.param if origin in ("", format) else (params or {}).get(error.param or "")
-    return dump({
-        "error": {
-            "message": error.message,
-            "type": error.type if error.type in _TYPES else type_,
-            "param": param,
-            "code": error.code or code,
-        }
-    })  # fmt: skip
+    return {
+        "message": error.message,
+        "type": error.type if error.type in _TYPES else type_,
+        "param": error.param if origin in ("", format) else (params or {}).get(error.param or ""),
+        "code": error.code or code,
+    }
+
+
+def error_body(format: str, error: Error, params: Mapping[str, str] | None = None) -> bytes:
+    if error.frame is not None and error.frame.format == format and error.native:
+        return error.native
+    return dump({"error": error_fields(format, error, params)})
 
 
 def build_error(format: str, error: Error, params: Mapping[str, str] | None = None) -> tuple[int, list[tuple[bytes, bytes]], bytes]:

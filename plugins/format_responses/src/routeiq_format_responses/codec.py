@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from routeiq_sdk import openai_family
 from routeiq_sdk.request import Request
 from routeiq_sdk.resources import Deployment
 from routeiq_sdk.stream import Error, Event, UsageParts
@@ -64,10 +65,10 @@ class ResponsesCodec:
         return whole.check(body)
 
     def parse_error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Error:
-        return errors.parse_error(status, headers, body, self._time_s())
+        return openai_family.parse_error(NAME, status, headers, body, self._time_s())
 
     def build_error(self, error: Error, request_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        return errors.build_error(error)
+        return openai_family.build_error(NAME, error, errors.PARAMS)
 
     def stream_error(self, error: Error, request_id: str) -> bytes:
         return errors.stream_error(error, request_id, int(self._time_s()))

@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 from msgspec import structs
 from routeiq_sdk.crossing import Mender
+from routeiq_sdk.openai_family import bad_gateway, read_error
 from routeiq_sdk.stream import Error, Event, Frame, MessageEnd, MessageStart, Opaque, Stop, Usage
 from routeiq_sdk.wire import loads
 
-from .errors import bad_gateway, read_error
 from .frames import (
     MAX_BAD,
     NAME,
@@ -268,7 +268,7 @@ def failure(event: StreamEvent, data: bytes, frame: bytes) -> Error:
         native = loads_object(bytes(event.response)).get("error") or "The provider's answer failed."
     elif not isinstance(native, dict):
         native = {name: fields.get(name) for name in ("code", "message", "param")}
-    error = read_error(native, b"", frame)
+    error = read_error(NAME, native, b"", frame)
     return structs.replace(error, frame=None)
 
 

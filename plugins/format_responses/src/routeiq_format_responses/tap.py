@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct, structs
 from routeiq_sdk.errors import ClientError
+from routeiq_sdk.openai_family import bad_gateway
 from routeiq_sdk.stream import UsageParts
 from routeiq_sdk.wire import CONTENT, PASS, Signal, members, patch
 
 from .decode import failure
-from .errors import bad_gateway
 from .frames import MAX_BAD, UNREADABLE, data_of, decode, dump, is_set, plain_member, raw_items, raw_members, read, sse
 from .stops import read_stop
 from .usage import read_usage

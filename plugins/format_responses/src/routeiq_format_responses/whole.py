@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from routeiq_sdk.openai_family import bad_gateway, error_body, read_error
 from routeiq_sdk.request import Request
 from routeiq_sdk.stream import Error, Event, MessageEnd, UsageParts
 from routeiq_sdk.wire import loads, mend
 
 from .decode import ResponsesDecoder
-from .errors import bad_gateway, error_body, read_error
 from .frames import NAME, UNREADABLE, dump
 from .ladder import Ladder
 from .usage import read_usage
@@ -61,9 +61,11 @@ def _check_slowly(body: bytes) -> Error | None:
 
 def _judge(output: Any, error: Any, status: Any, kind: Any, body: bytes) -> Error | None:
     if error is not None:
-        return read_error(error, body, body, default="bad_gateway")
+        return read_error(NAME, error, body, body, default="bad_gateway")
     if status in ("failed", "cancelled"):
-        return read_error(f"The provider's answer is {status}.", body, body, default="bad_gateway" if status == "failed" else "cancelled")
+        return read_error(
+            NAME, f"The provider's answer is {status}.", body, body, default="bad_gateway" if status == "failed" else "cancelled"
+        )
     if kind == _COUNT or isinstance(output, list):
         return None
     return bad_gateway("The provider's answer has no output.")
@@ -109,7 +111,7 @@ def collect(events: Iterable[Event], request: Request, created_s: int, losses: l
         return frame.data
     error = next((event for event in got if isinstance(event, Error)), None)
     if error is not None:
-        return error_body(error)
+        return error_body(NAME, error)
     ladder, nothing = Ladder(request, created_s, losses), list[bytes]()
     for event in got:
         if not isinstance(event, MessageEnd):
