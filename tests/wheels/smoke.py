@@ -24,7 +24,16 @@ def main() -> None:
 
     assert "site-packages" in str(routeiq_kernel.__file__), routeiq_kernel.__file__
     listed = subprocess.run([KERNEL, "plugins", "list"], capture_output=True, text=True, check=True).stdout
-    for name in ("format_openai", "format_anthropic", "provider_demo", "badwords"):
+    for name in (
+        "format_openai",
+        "format_responses",
+        "format_anthropic",
+        "format_gemini",
+        "surfaces",
+        "prices",
+        "provider_demo",
+        "badwords",
+    ):
         assert name in listed, listed
     with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -41,10 +50,7 @@ def serve(folder: Path, port: int) -> None:
         command = [KERNEL, "serve", "--host", "127.0.0.1", "--port", str(port), "--plugins", "+badwords"]
         process = subprocess.Popen(command, env=bare, cwd=folder, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
     try:
-        wait(process, port, log)
-        key = re.search(r"sk-[\w-]{8,}", log.read_text())
-        assert key, log.read_text()
-        answer = ask(port, key.group())
+        answer = ask(port, wait(process, port, log))
         assert answer["choices"][0]["message"]["content"], answer
     finally:
         process.send_signal(signal.SIGTERM)
@@ -52,15 +58,19 @@ def serve(folder: Path, port: int) -> None:
     assert code == 0, (code, log.read_text())
 
 
-def wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def wait(process: subprocess.Popen[bytes], port: int, log: Path) -> str:
+    """The key that the start-up report shows, once the gateway is ready."""
     until = time.monotonic() + START_S
     while time.monotonic() < until:
         assert process.poll() is None, log.read_text()
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/_health/ready", timeout=5):
-                return
+                key = re.search(r"sk-[\w-]{8,}", log.read_text())
+                if key:
+                    return key.group()
         except urllib.error.URLError:
-            time.sleep(0.05)
+            pass
+        time.sleep(0.05)
     raise AssertionError(log.read_text())
 
 
