@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from socket import socket
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.tcp_server import TCPServer
-from hypercorn.asyncio.worker_context import EventWrapper, WorkerContext
+from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.events import Closed, RawData
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.typing import ConnectionState
@@ -59,23 +60,30 @@ class Left(Exception):
     """The client went, or was refused: nothing more is read of it."""
 
 
-class Gate(EventWrapper):
+class Gate:
     """Hypercorn's `can_read`: shut while a request is answered and another, or a stray byte, has come after it."""
 
-    left = False
+    def __init__(self) -> None:
+        self._event, self._left = asyncio.Event(), False
 
     async def clear(self) -> None:
-        if not self.left:
-            await super().clear()
+        if not self._left:
+            self._event.clear()
 
     async def wait(self) -> None:
         """Raises `Left` once the client is gone."""
-        await super().wait()
-        if self.left:
+        await self._event.wait()
+        if self._left:
             raise Left
 
+    async def set(self) -> None:
+        self._event.set()
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
     def leave(self) -> None:
-        self.left = True
+        self._left = True
         self._event.set()
 
 
@@ -95,31 +103,54 @@ class Reader(asyncio.StreamReader):
         self.gate.leave()
 
 
-class Inbox(asyncio.Queue[Any]):
+class Inbox:
     """What the client sends, for the application. A disconnect never waits, and nobody waits for an application that has ended."""
 
+    __slots__ = ("_items", "_most", "_over", "_waiting")
+
     def __init__(self, most: int) -> None:
-        super().__init__()
-        self._room, self._over = asyncio.Semaphore(most), False
+        self._items: deque[Any] = deque()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._most, self._over = most, False
 
     async def put(self, message: Any) -> None:
         if message["type"] in DISCONNECTS:
-            self.end()
+            self._over = True
         else:
-            await self._room.acquire()
+            while len(self._items) >= self._most and not self._over:
+                await self._change()
             if self._over:
-                self._room.release()  # to whoever else waits
                 return
-        self.put_nowait(message)
+        self._items.append(message)
+        self._wake()
 
     async def get(self) -> Any:
-        message = await super().get()
-        self._room.release()
+        while not self._items:
+            await self._change()
+        message = self._items.popleft()
+        self._wake()
         return message
 
     def end(self) -> None:
         self._over = True
-        self._room.release()
+        self._items.clear()
+        self._wake()
+
+    async def _change(self) -> None:
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        try:
+            await future
+        finally:
+            with suppress(ValueError):
+                self._waiting.remove(future)
+
+    def _wake(self) -> None:
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
 
 
 class Tasks(TaskGroup):

@@ -73,8 +73,10 @@ class Book:
             return Cost(usd=ZERO, source="free")
         if usage is None or (usage.input is None and all(getattr(usage, name) is None for name in COUNTS)):
             return Cost(missing=("usage",))
-        native = read(usage.native) if usage.native else NOTHING
         price = self._price(deployment)
+        if price is None and deployment.provider != "openrouter":
+            return Cost(missing=tuple([name for name in COUNTS if getattr(usage, name)]), source="no price is known")
+        native = read(usage.native) if usage.native else NOTHING
         if deployment.provider == "openrouter" and native.usd is not None and (price is None or not price.source.startswith(OWN)):
             return Cost(usd=native.usd, estimated=usage.estimated, source="the provider")
         if price is None:

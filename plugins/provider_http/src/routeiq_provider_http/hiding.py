@@ -46,7 +46,7 @@ class Answered:
         self._response, self._secrets = response, secrets
         self._is_alert, self._tail = False, b""
         together = b"\n".join([value for _, value in self.headers])
-        if any(secret in together for secret in secrets):
+        if self._hide(together) is not together:
             self.headers = [(name, self._hide(value)) for name, value in self.headers]
 
     async def chunk(self) -> bytes:
