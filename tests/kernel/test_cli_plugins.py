@@ -229,8 +229,14 @@ def test_new_refuses_bad_names_and_overwrites_nothing(site, name, expected):
     assert sorted(site.root.rglob("*")) == before
 
 
+YARDSTICK = "import asyncio, http.server, logging.config, multiprocessing.managers, pydoc, sqlite3, unittest.mock, xml.dom.minidom"
+
+
 def test_listing_costs_little_cpu(site):
-    """The budget is 0.25 s over an empty interpreter; the best of three runs, because the machine is shared."""
+    """The budget is 0.25 s over an empty interpreter on a machine that imports `YARDSTICK` in 0.145 s; here a multiple of that import.
+
+    The best of interleaved runs, because the machine is shared.
+    """
 
     def cpu_s(*command: str) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -240,8 +246,10 @@ def test_listing_costs_little_cpu(site):
 
     (site.root / "routeiq.yaml").write_text("kernel:\n  plugins: [stranger]\n")
     site.json("list")
-    listing = min(cpu_s("-c", f"import sys; sys.path[:0] = {[str(site.root), *sys.path]!r}\n{RUN}", "plugins", "list") for _ in range(3))
-    assert listing - min(cpu_s("-c", "pass") for _ in range(3)) <= 0.25
+    kernel = ("-c", f"import sys; sys.path[:0] = {[str(site.root), *sys.path]!r}\n{RUN}", "plugins", "list")
+    rounds = [(cpu_s("-c", "pass"), cpu_s("-c", YARDSTICK), cpu_s(*kernel)) for _ in range(5)]
+    empty, imported, listed = (min(times) for times in zip(*rounds, strict=True))
+    assert listed - empty <= 0.25 / 0.145 * (imported - empty)
 
 
 WHY = """

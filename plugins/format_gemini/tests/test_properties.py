@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from routeiq_sdk.errors import ClientError
 from routeiq_sdk.stream import Error, MessageEnd, replace
@@ -68,6 +68,9 @@ def test_made_up_streams_keep_the_order_rules(frames: list[bytes]) -> None:
 
 
 @given(streams)
+@example(
+    [frame({"candidates": [{}]}), frame({"candidates": [{"finishReason": "SAFETY"}, {}], "promptFeedback": {"blockReason": "SAFETY"}})]
+)
 def test_made_up_streams_are_written_anew_within_the_oracle(frames: list[bytes]) -> None:
     events = decode(b"".join(frames))
     if not events or not isinstance(events[-1], MessageEnd):

@@ -128,6 +128,19 @@ def test_interleaved_calls_are_two_open_items() -> None:
     assert [item["arguments"] for item in told(body)[-1]["response"]["output"]] == ['{"a":1}', '{"b":2}']
 
 
+def test_a_text_that_goes_on_while_a_call_runs_stays_whole() -> None:
+    call = ToolCall(call_id="c1", name="f")
+    events = [
+        MessageStart(id="x"), BlockStart(index=0, block=Text()), BlockDelta(index=0, field="text", value="one "), BlockStart(index=1, block=call),
+        BlockDelta(index=0, field="text", value="two"), BlockDelta(index=1, field="args", value="{}"), BlockStop(index=1), BlockStop(index=0),
+        Stop(reason="tool_use"), MessageEnd(),
+    ]  # fmt: skip
+    body = encoded(events)
+    message, called = told(body)[-1]["response"]["output"]
+    assert (message["content"][0]["text"], called["arguments"]) == ("one two", "{}")
+    assert CODEC.oracle(body) == []
+
+
 def test_names_and_namespaces_of_the_client_come_back() -> None:
     request = asked(tools=[{"type": "namespace", "name": "crm", "tools": [{"type": "function", "name": "find"}]}])
     alias = crossing.Names(*_letters()).alias("find", "crm")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from routeiq_sdk.errors import ClientError
 from routeiq_sdk.stream import (
@@ -86,6 +86,7 @@ def test_made_up_streams_keep_the_order_rules(frames: list[bytes]) -> None:
 
 
 @given(stream)
+@example([frame("response.content_part.added"), frame("response.content_part.added", output_index=1), frame("response.completed")])
 def test_made_up_streams_are_written_anew_within_the_oracle(frames: list[bytes]) -> None:
     events = decoded(frames)
     if events and isinstance(events[-1], MessageEnd):

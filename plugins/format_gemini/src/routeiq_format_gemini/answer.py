@@ -320,7 +320,8 @@ class Writer:
         if not candidate.parts and not finishes:
             return None
         stop = candidate.stop
-        if finishes and stop is not None and not candidate.parts and not candidate.was_sent and self._was_blocked(stop):
+        is_unseen = not candidate.parts and not candidate.was_sent and not self._has_passed
+        if finishes and stop is not None and is_unseen and self._was_blocked(stop):
             candidate.finished = True
             return None
         written = [part.written() if isinstance(part, Part) else part for part in candidate.parts] or [{"text": ""}]

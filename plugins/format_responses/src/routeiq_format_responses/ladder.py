@@ -59,8 +59,7 @@ class Ladder:
         self._next = 0
         self._blocks: dict[int, Shown] = {}
         self._message: Shown | None = None
-        """The last content part of the message item that is open."""
-        self._content: list[Any] = []
+        """The message item that gets the next content part."""
         self._hint: Edge | None = None
         self._usage: UsageParts | None = None
         self._stop: Stop | None = None
@@ -137,13 +136,16 @@ class Ladder:
         self._say("response.output_item.done", out, output_index=shown.index, item=item)
 
     def _settle(self, out: list[bytes]) -> None:
-        """The message item ends."""
+        """The message item gets no more parts; it is done when the last of them is."""
         shown, self._message = self._message, None
-        if shown is None:
-            return
-        item = {"id": shown.id, "type": "message", "status": "completed", "role": "assistant", **shown.fields, "content": self._content}
-        self._content = []
-        self._finish(shown, item, out)
+        if shown is not None:
+            shown.is_over = True
+            self._finish_message(shown, out)
+
+    def _finish_message(self, shown: Shown, out: list[bytes]) -> None:
+        if shown.is_over and None not in shown.content:
+            item = {"id": shown.id, "type": "message", "status": "completed", "role": "assistant", **shown.fields, "content": shown.content}
+            self._finish(shown, item, out)
 
     def _open(self, event: BlockStart, out: list[bytes]) -> None:
         block = event.block
@@ -194,7 +196,6 @@ class Ladder:
         return shown
 
     def _begin_message(self, phase: str | None, out: list[bytes]) -> Shown:
-        self._content = []
         self._message = self._begin("message", out, {"phase": phase} if phase else {})
         return self._message
 
@@ -205,8 +206,7 @@ class Ladder:
         if self._message is None:
             self._begin_message(phase, out)
         assert self._message is not None
-        shown = self._message.part(len(self._content), block)
-        self._content.append(None)
+        shown = self._message.part(block)
         self._blocks[index] = shown
         self._refused = self._refused or isinstance(block, Refusal)
         self._say("response.content_part.added", out, **shown.place(), content_index=shown.content_index, part=shown.shell())
@@ -284,8 +284,8 @@ class Ladder:
         else:
             part = Raw(native or shown.block.native or b"{}")
         self._say("response.content_part.done", out, **place, part=part)
-        if shown.content_index < len(self._content):
-            self._content[shown.content_index] = part
+        shown.message.content[shown.content_index] = part
+        self._finish_message(shown.message, out)
 
     def _cited(self, raw: str, text: str) -> Any:
         made, loss = write_citation(raw, len(text))

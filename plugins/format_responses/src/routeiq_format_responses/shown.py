@@ -16,7 +16,10 @@ _citation = msgspec.json.Decoder(Citation)
 class Shown:
     """An item, or a content part of a message item (then `content_index` is set)."""
 
-    __slots__ = ("block", "citations", "content_index", "fields", "held", "id", "index", "kind", "logprobs", "paragraphs", "said", "seal")
+    __slots__ = (
+        "block", "citations", "content", "content_index", "fields", "held", "id", "index", "is_over", "kind", "logprobs", "message",
+        "paragraphs", "said", "seal",
+    )  # fmt: skip
 
     def __init__(self, index: int, id: str, kind: str, fields: dict[str, Any]) -> None:
         self.index, self.id, self.kind, self.fields = index, id, kind, fields
@@ -30,10 +33,17 @@ class Shown:
         self.citations: list[str] = []
         self.logprobs: list[Raw] = []
         self.seal = ""
+        self.content: list[Any] = []
+        """Of a message: its parts, None where one is still open."""
+        self.is_over = False
+        """Of a message: whether it gets no more parts."""
+        self.message = self
 
-    def part(self, content_index: int, block: Block) -> Shown:
+    def part(self, block: Block) -> Shown:
+        """The next content part of this message."""
         made = Shown(self.index, self.id, self.kind, self.fields)
-        made.content_index, made.block = content_index, block
+        made.message, made.content_index, made.block = self, len(self.content), block
+        self.content.append(None)
         return made
 
     def text(self) -> str:
