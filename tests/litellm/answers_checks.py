@@ -119,6 +119,15 @@ def test_counts_that_litellm_made_up_are_not_the_providers(gateway: GatewayProce
     assert [each for each in events(answer.content) if each.get("usage")] == []
 
 
+def test_a_price_that_litellm_knows_is_not_the_providers(gateway: GatewayProcess) -> None:
+    path, build = CALLS["openai"]
+    body = build("wall:normal", "priced", stream=True, stream_options={"include_usage": True})
+    with gateway.client() as client:
+        answer = client.post(path, json=body)
+    (usage,) = [each["usage"] for each in events(answer.content) if each.get("usage")]
+    assert usage["total_tokens"] == 12 and "cost" not in usage
+
+
 def test_other_surfaces_say_what_the_sdk_is_for(gateway: GatewayProcess) -> None:
     with gateway.client() as client:
         answer = client.post("/v1/embeddings", json={"model": "gpt", "input": "hi"})

@@ -18,6 +18,7 @@ def models(url: str) -> list[dict[str, Any]]:
     claude = {"model": "litellm/anthropic/claude-real", "api_base": url, "api_key": SECRET}
     return [
         {"model_name": "gpt", "litellm_params": {"model": "litellm/openai/gpt-real", **openai}},
+        {"model_name": "priced", "litellm_params": {"model": "litellm/openai/gpt-4o", **openai}},
         {"model_name": "strict", "litellm_params": {"model": "litellm/openai/gpt-real", **openai, "house_style": "brief"}},
         {"model_name": "loose", "litellm_params": {"model": "litellm/openai/gpt-real", **openai, "additional_drop_params": ["metadata"]}},
         {"model_name": "claude", "litellm_params": claude},

@@ -67,6 +67,16 @@ print(*sorted(each.value for each in LlmProviders))
     assert tuple(run(code, tmp_path).split()) == known()
 
 
+def test_the_accounts_that_are_left_out_are_those_of_the_installed_sdk(tmp_path: Path) -> None:
+    code = """
+from routeiq_provider_litellm.sdk import NO_ACCOUNTS, load
+load(0.0)
+from litellm.litellm_core_utils.litellm_logging import Logging
+print([name for name in NO_ACCOUNTS if not callable(getattr(Logging, name, None))])
+"""
+    assert run(code, tmp_path) == "[]"
+
+
 def test_what_is_reached_directly_is_not_registered_twice() -> None:
     direct = {row.name for row in PROVIDERS}
     assert direct == DIRECT

@@ -7,6 +7,7 @@ of a stream that its provider cut off, and the token counts of a provider that g
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ NULL = "finish_reason"
 """OpenAI's clients expect it with null."""
 OWN = "provider_specific_fields"
 DONE = b"data: [DONE]\n\n"
+AHEAD = 16
+"""Events that may wait for the client."""
 
 
 def plain(model: Any) -> dict[str, Any]:
@@ -79,17 +82,55 @@ class Whole:
 
 
 class Stream:
-    """Implements `UpstreamResponse`: one SSE event for each chunk."""
+    """Implements `UpstreamResponse`: one SSE event for each chunk. They are read ahead, so that those that come to LiteLLM together
+    go to the client together."""
 
     status = 200
 
-    def __init__(self, wrapper: Any, failures: tuple[type[BaseException], ...], mask: Mask, end: Callable[[Any], None]) -> None:
+    def __init__(
+        self,
+        wrapper: Any,
+        failures: tuple[type[BaseException], ...],
+        mask: Mask,
+        end: Callable[[Any, asyncio.Task[None] | None], None],
+    ) -> None:
         self.headers: Pairs = lines(kept(_headers(wrapper), mask), b"text/event-stream")
         self._wrapper, self._failures, self._mask, self._end = wrapper, failures, mask, end
         self._next = wrapper.__anext__
         self._over = self._finished = False
+        self._reader: asyncio.Task[None] | None = None
+        self._events: list[bytes] = []
+        self._news, self._room = asyncio.Event(), asyncio.Event()
 
     async def chunk(self) -> bytes:
+        if self._reader is None:
+            self._reader = asyncio.create_task(self._read())
+            self._reader.add_done_callback(self._stopped)
+        while not self._events:
+            if self._reader.done():
+                self._reader.result()
+                return b""
+            self._news.clear()
+            await self._news.wait()
+        data, self._events = b"".join(self._events), []
+        self._room.set()
+        return data
+
+    async def _read(self) -> None:
+        while event := await self._event():
+            self._events.append(event)
+            self._news.set()
+            if len(self._events) >= AHEAD:
+                self._room.clear()
+                await self._room.wait()
+
+    def _stopped(self, reader: asyncio.Task[None]) -> None:
+        """asyncio logs an exception that nobody has looked at; a client that has left asks for no further chunk."""
+        if not reader.cancelled():
+            reader.exception()
+        self._news.set()
+
+    async def _event(self) -> bytes:
         while not self._over:
             if getattr(self._wrapper, "sent_stream_usage", False):
                 return self._ended()  # asked again, LiteLLM would put the whole answer together a second time
@@ -98,7 +139,7 @@ class Stream:
             except StopAsyncIteration:
                 return self._ended()
             except self._failures as error:
-                self.close()
+                self._give_up(None)
                 return frame(refusal(error, self._mask).body)
             said = self._checked(chunk)
             if said is not None:
@@ -140,10 +181,13 @@ class Stream:
         return b"".join(parts)
 
     def close(self) -> None:
+        self._give_up(self._reader)
+
+    def _give_up(self, reader: asyncio.Task[None] | None) -> None:
         if not self._over:
             self._over = True
             wrapper, self._wrapper = self._wrapper, None
-            self._end(wrapper)
+            self._end(wrapper, reader)
 
 
 def was_told(wrapper: Any) -> bool:

@@ -25,11 +25,13 @@ from .answer import Refused, Stream, Whole
 from .call import NO_LIMIT_S, bind, secrets
 from .errors import FAILURES, Mask, refusal
 from .names import registered
-from .sdk import Sdk, load, problem
+from .sdk import Sdk, load, problem, without_accounts
 
 TRACING = frozenset((b"traceparent", b"tracestate"))
 OWN = frozenset((b"retry-after", b"retry-after-ms", b"request-id", b"x-should-retry"))
 LIMITS = (b"x-ratelimit-", b"anthropic-ratelimit-", b"ratelimit")
+Ready = tuple[Any, Any, tuple[type[BaseException], ...]]
+"""LiteLLM, the time limits of a call, and what a call may raise."""
 log = logging.getLogger("routeiq.provider_litellm")
 
 
@@ -46,11 +48,15 @@ class Closing:
 
     tasks: asyncio.TaskGroup | None = None
 
-    def end(self, wrapper: Any) -> None:
+    def end(self, wrapper: Any, reader: asyncio.Task[None] | None) -> None:
+        if reader is not None:
+            reader.cancel()
         if self.tasks is not None:
-            self.tasks.create_task(self._end(wrapper))
+            self.tasks.create_task(self._end(wrapper, reader))
 
-    async def _end(self, wrapper: Any) -> None:
+    async def _end(self, wrapper: Any, reader: asyncio.Task[None] | None) -> None:
+        if reader is not None:
+            await asyncio.wait((reader,))
         try:
             await wrapper.aclose()
         except FAILURES as error:
@@ -64,24 +70,24 @@ class LiteLlmUpstream:
         self._sdk, self._closing = sdk, closing
         self._binding = bind(deployment)
         self._mask = Mask(secrets(deployment))
-        self._ready: tuple[Any, Any, tuple[type[BaseException], ...]] | None = None
+        self._ready: Ready | None = None
 
     async def open(self, call: Call) -> UpstreamResponse:
         arguments = self._binding.arguments(call)
-        ask, timeout, failures = self._ready or await self._prepare(call.connect_timeout_s)
+        litellm, timeout, failures = self._ready or await self._prepare(call.connect_timeout_s)
         try:
-            answer = await ask(timeout=timeout, **arguments)
+            answer = await litellm.acompletion(**without_accounts(litellm, {"timeout": timeout, **arguments}))
         except failures as error:
             return Refused(refusal(error, self._mask))
         if hasattr(answer, "__anext__"):
             return Stream(answer, failures, self._mask, self._closing.end)
         return Whole(answer, self._mask)
 
-    async def _prepare(self, connect_s: float) -> tuple[Any, Any, tuple[type[BaseException], ...]]:
+    async def _prepare(self, connect_s: float) -> Ready:
         litellm = await self._sdk.get()
         timeout = litellm.httpx.Timeout(NO_LIMIT_S, connect=connect_s)
         failures = (litellm.openai.OpenAIError, litellm.httpx.HTTPError, *FAILURES)
-        self._ready = (litellm.acompletion, timeout, failures)
+        self._ready = (litellm, timeout, failures)
         return self._ready
 
     async def connect(self, call: Call) -> UpstreamSocket:
