@@ -81,6 +81,12 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def chaos(session: nox.Session) -> None:
+    """Sixteen faults of providers and those of the network, and a scorecard. CHAOS_FULL=1 takes their real times: two minutes."""
+    python(session, "-m", "tests.chaos", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def contract(session: nox.Session) -> None:
     """The contract kit on every first-party plugin."""
     python(session, "-m", "pytest", *ROOT.glob("plugins/*/tests/test_contract.py"), *session.posargs)

@@ -16,13 +16,13 @@ from typing import Any
 
 from .environments import KIT, home, prepare
 from .gateway import LOAD_CPU, Running
-from .limits import Run, table, verdicts
+from .limits import PLAIN, Run, table, verdicts
 from .scenarios import Bench
 from .targets import UPSTREAM_PORT, targets
 
 
 def main() -> int:
-    names = list(targets(home()))
+    names = [name for name in targets(home()) if name != PLAIN]
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--targets", default=",".join(names), help="default: %(default)s")

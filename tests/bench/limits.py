@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import comb
+from statistics import median
 from typing import Any
 
+PLAIN = "routeiq-plain"
 Rounds = Mapping[str, Sequence[Mapping[str, Any]]]
 """Target → its rounds; a round holds `ready_s`, `idle_mb` and one entry per scenario."""
 
@@ -37,6 +40,19 @@ class Run:
     def ratio(self, target: str, base: str, *keys: str) -> float:
         return self.best(target, *keys) / self.best(base, *keys)
 
+    def paired(self, target: str, base: str, *keys: str) -> tuple[float, float, float]:
+        """Median of the ratios of the rounds, with its interval of at least 95 % from order statistics (Conover 1999, 3.2)."""
+        rounds = zip(self.rounds.get(target, ()), self.rounds.get(base, ()), strict=False)
+        pairs = [(_dig(one, keys), _dig(other, keys)) for one, other in rounds]
+        ratios = sorted(one / other for one, other in pairs if one and other)
+        if len(ratios) < 10:
+            raise Missing(f"{len(ratios)} of 10 pairs")
+        outside, rank = 0.0, 0
+        while outside + comb(len(ratios), rank) / 2 ** len(ratios) <= 0.025:
+            outside += comb(len(ratios), rank) / 2 ** len(ratios)
+            rank += 1
+        return median(ratios), ratios[rank - 1], ratios[-rank]
+
     def errors(self, target: str, scenario: str) -> int:
         entries = [_dig(each, (scenario, "errors")) for each in self.rounds.get(target, ())]
         if not any(entry is not None for entry in entries):
@@ -50,6 +66,24 @@ class Run:
 
 
 def verdicts(run: Run) -> list[Verdict]:
+    return [*_all(run), *(_pairs(run) if PLAIN in run.rounds else ())]
+
+
+def _pairs(run: Run) -> list[Verdict]:
+    """What one plugin costs, from ten rounds or more of `--targets routeiq,routeiq-plain --scenarios S1-c16,S2-c16`."""
+    rows = (("S1-c16 CPU per request", 1.05, ("S1-c16", "cpu_us")), ("S2-c16 CPU per chunk", 1.03, ("S2-c16", "chunk_us")))
+    return [_pair(f"{what}, × without resilience, median", limit, run, keys) for what, limit, keys in rows]
+
+
+def _pair(what: str, limit: float, run: Run, keys: Sequence[str]) -> Verdict:
+    try:
+        middle, low, high = run.paired("routeiq", PLAIN, *keys)
+    except Missing as error:
+        return Verdict(what, f"≤ {limit:g}", str(error), False)
+    return Verdict(what, f"≤ {limit:g}", f"{middle:.3f} ({low:.3f}–{high:.3f})", middle <= limit)
+
+
+def _all(run: Run) -> list[Verdict]:
     ratio, best = run.ratio, run.best
     return [
         _at_most("S1-c16 CPU per request, RAW, × bare", 1.25, lambda: ratio("routeiq", "bare", "S1-c16", "cpu_us")),

@@ -57,6 +57,7 @@ def targets(home: Path) -> dict[str, Target]:
         "routeiq-events": Target(_routeiq(9271, "--plugins", EVENT_PLUGINS), 9271, ("S2-c16", "S3-50"), KEY, {"PYTHONPATH": plugins}),
         "routeiq-cross": Target(_routeiq(9273, config="cross"), 9273, ("S1-c16", "S2-c16", "S3-50"), KEY),
         "routeiq-uvicorn": Target(_routeiq(9272, "--server", "uvicorn"), 9272, ("S1-c16",), KEY),
+        "routeiq-plain": Target(_routeiq(9274, "--plugins", "-resilience"), 9274, ("S1-c16", "S2-c16"), KEY),
         "litellm": Target(lite, 9250, ("S1-c16",), KEY, {**QUIET_LITELLM, "PATH": f"{litellm}:/usr/bin:/bin"}, 180),
     }
 

@@ -71,3 +71,17 @@ def test_a_figure_that_was_not_measured_fails_and_is_named() -> None:
 def test_the_table_shows_limit_and_figure_of_every_verdict() -> None:
     text = table(verdicts(Run(GOOD, {**EXTRA, "twenty_plugins_us": 41.0})))
     assert "FAIL" in text and "≤ 40" in text and "41" in text
+
+
+def test_a_plugins_cost_is_the_median_of_ten_pairs_or_more() -> None:
+    def pairs(count: int, ratio: float) -> dict[str, Any]:
+        plain = [{"S1-c16": {"cpu_us": 100.0 + each}, "S2-c16": {"chunk_us": 10.0 + each}} for each in range(count)]
+        ours = [{key: {name: value * ratio for name, value in entry.items()} for key, entry in each.items()} for each in plain]
+        return {**GOOD, "routeiq": [*ours, *GOOD["routeiq"]], "routeiq-plain": plain}
+
+    assert failed(pairs(10, 1.02)) == []
+    assert [each.partition(",")[0] for each in failed(pairs(10, 1.04))] == ["S2-c16 CPU per chunk"]
+    assert len(failed(pairs(9, 1.0))) == 2
+    ratios = [0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8]
+    run = Run({"a": [{"cpu_us": ratio} for ratio in ratios], "b": [{"cpu_us": 1.0}] * 10}, {})
+    assert run.paired("a", "b", "cpu_us") == (1.35, 1.0, 1.7), "the 2nd and the 9th of ten hold at least 95 % (97.9 %)"

@@ -53,7 +53,7 @@ def oracles() -> Callable[[str, bytes], list[str]]:
 @pytest.fixture(scope="session")
 def impatient(wall: Wall, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """A gateway whose time limits are short: a second for the first token, a second of silence, keepalives every 0.3 s.
-    The model `patient` may take as long as it likes for its first token."""
+    The model `patient` may take as long as it likes for its first token. Nothing is retried: what it shows is the kernel's own."""
     timeouts = {
         "connect_s": 1,
         "first_token_s": 1,
@@ -73,5 +73,5 @@ def impatient(wall: Wall, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             "litellm_params": {"model": "openai/blackhole", "api_key": "sk-any", "api_base": "http://192.0.2.1/v1"},
         },
     ]
-    with GatewayProcess(tmp_path_factory.mktemp("impatient"), config) as gateway:
+    with GatewayProcess(tmp_path_factory.mktemp("impatient"), config, "--plugins", "-resilience") as gateway:
         yield gateway

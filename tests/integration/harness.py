@@ -55,7 +55,9 @@ def models(url: str) -> list[dict[str, Any]]:
 
 
 def litellm(url: str, **kernel: Any) -> dict[str, Any]:
-    return {"model_list": models(url), "general_settings": {"master_key": KEY}, "kernel": kernel}
+    """Without retries: what the provider does shows at once."""
+    once = {"num_retries": 0}
+    return {"model_list": models(url), "router_settings": once, "general_settings": {"master_key": KEY}, "kernel": kernel}
 
 
 def environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -42,16 +43,25 @@ CHAT = {"prompt_tokens": 1_000, "completion_tokens": 200, "total_tokens": 1_200,
         "completion_tokens_details": {"reasoning_tokens": 150}}  # fmt: skip
 CLAUDE = {"input_tokens": 100, "output_tokens": 50, "cache_read_input_tokens": 1_000, "cache_creation_input_tokens": 300,
           "cache_creation": {"ephemeral_5m_input_tokens": 200, "ephemeral_1h_input_tokens": 100}}  # fmt: skip
+PIECES = {
+    "/v1/images/generations": {"created": 1, "data": [{"b64_json": "aGk="}, {"b64_json": "aGk="}]},
+    "/v1/audio/transcriptions": {"text": "Hello.", "usage": {"type": "duration", "seconds": 27}},
+    "/v1/rerank": {"results": [], "meta": {"billed_units": {"search_units": 3}}},
+}
 WORDS = ["One", " two", " three", " four", "."]
 
 
 class Provider(Wall):
     """Answers in OpenAI's and Anthropic's formats. The model `silent` never says what was used; a prompt with `hold` waits in the
-    middle of its answer for ever, one with `late` before its beginning."""
+    middle of its answer for ever, one with `late` before its beginning. One with `served:` says the tier that serves it."""
 
     async def _respond(self, exchange: Exchange) -> None:
-        body = exchange.json()
         path = exchange.target.partition("?")[0]
+        if path in PIECES:
+            return await exchange.reply(200, json.dumps(PIECES[path]).encode(), JSON)
+        if path.endswith("/speech"):
+            return await exchange.reply(200, b"\xff\xfb" + bytes(1000), [("content-type", "audio/mpeg")])
+        body = exchange.json()
         if path.endswith("/embeddings"):
             return await exchange.reply(200, b'{"data":[],"usage":{"prompt_tokens":500,"total_tokens":500}}', JSON)
         text = json.dumps(body["messages"])
@@ -71,12 +81,14 @@ class Provider(Wall):
     @staticmethod
     def _chat(body: dict[str, Any], told: bool) -> bytes | list[bytes]:
         model, usage = body["model"], {"usage": CHAT} if told else {}
+        served = re.search(r"served:(\w+)", json.dumps(body["messages"]))
+        tier = {"service_tier": served[1]} if served else {}
         if not body.get("stream"):
             message = {"role": "assistant", "content": "".join(WORDS)}
             answer = {"id": "c", "object": "chat.completion", "created": 1, "model": model,
-                      "choices": [{"index": 0, "message": message, "finish_reason": "stop"}], **usage}  # fmt: skip
+                      "choices": [{"index": 0, "message": message, "finish_reason": "stop"}], **usage, **tier}  # fmt: skip
             return json.dumps(answer).encode()
-        head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": model}
+        head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": model, **tier}
         chunks: list[dict[str, Any]] = [{"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]}]
         chunks += [{"choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]} for word in WORDS]
         chunks += [{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}]
@@ -124,6 +136,10 @@ def config(url: str, more: str = "") -> dict[str, Any]:
             entry("mystery", "openai/nobody-knows"),
             entry("silent", "openai/silent", **own),
             entry("vectors", "openai/text-embedding-3-small"),
+            entry("pictures", "openai/pictures", output_cost_per_image=0.04),
+            entry("whisper", "openai/whisper-1"),
+            entry("voice", "openai/tts-1"),
+            entry("ranker", "hosted_vllm/ranker", input_cost_per_query=0.002),
         ],
         "general_settings": {"master_key": KEY},
         "kernel": {"plugins": f"+till{more}"},
@@ -152,11 +168,11 @@ def bill(gateway: GatewayProcess, request_id: str) -> list[Any]:
     return json.loads(line.removeprefix(mark))
 
 
-def ask(gateway: GatewayProcess, format: str, model: str, **fields: Any) -> tuple[httpx.Response, list[Any]]:
+def ask(gateway: GatewayProcess, format: str, model: str, text: str = "Count to four.", **fields: Any) -> tuple[httpx.Response, list[Any]]:
     path, build = CALLS[format]
     request_id = f"cost-{uuid4().hex}"
     with gateway.client() as client:
-        answer = client.post(path, json=build("Count to four.", model, **fields), headers={"x-request-id": request_id})
+        answer = client.post(path, json=build(text, model, **fields), headers={"x-request-id": request_id})
     assert answer.status_code == 200, answer.text
     return answer, bill(gateway, request_id)
 
@@ -217,6 +233,19 @@ def test_the_service_tier_changes_the_price(gateway: GatewayProcess) -> None:
 
 
 @pytest.mark.parametrize("which", ["gateway", "parsing"])
+@pytest.mark.parametrize("format", ["openai", "anthropic"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_tier_that_served_is_charged(request: pytest.FixtureRequest, which: str, format: str, stream: bool) -> None:
+    """And not the one that was asked for."""
+    gateway = request.getfixturevalue(which)
+    for served, usd in (("flex", "0.0012875"), ("default", "0.002575"), ("priority", "0.00515")):
+        asked = {"service_tier": "priority"} if format == "openai" else {}
+        answer, (_, _, _, cost) = ask(gateway, format, "gpt", f"served:{served}", stream=stream, **asked)
+        assert cost["usd"] == usd and not cost["estimated"]
+        assert stream or answer.headers["x-routeiq-cost"] == usd
+
+
+@pytest.mark.parametrize("which", ["gateway", "parsing"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_provider_that_does_not_count_is_counted(request: pytest.FixtureRequest, which: str, stream: bool) -> None:
     answer, (status, _, used, cost) = ask(request.getfixturevalue(which), "openai", "silent", stream=stream)
@@ -262,6 +291,38 @@ def test_embeddings_have_a_cost(gateway: GatewayProcess) -> None:
         answer = client.post("/v1/embeddings", json={"model": "vectors", "input": "hello"}, headers={"x-request-id": request_id})
     assert answer.headers["x-routeiq-cost"] == "0.00001"
     assert bill(gateway, request_id)[3]["usd"] == "0.00001"
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "fields", "usd"),
+    [
+        ("/v1/images/generations", "pictures", {"prompt": "A cat."}, "0.08"),
+        ("/v1/images/generations", "mystery", {"prompt": "A cat."}, "unknown"),
+        ("/v1/audio/transcriptions", "whisper", None, "0.0027"),
+        ("/v1/audio/transcriptions", "mystery", None, "unknown"),
+        ("/v1/rerank", "ranker", {"query": "q", "documents": ["d"]}, "0.006"),
+        ("/v1/rerank", "whisper", {"query": "q", "documents": ["d"]}, "unknown"),
+        ("/v1/audio/speech", "voice", {"input": "Hello there.", "voice": "alloy"}, "0.00018"),
+        ("/v1/audio/speech", "mystery", {"input": "Hello there.", "voice": "alloy"}, "unknown"),
+    ],
+)
+def test_pieces_have_a_cost(gateway: GatewayProcess, path: str, model: str, fields: dict[str, Any] | None, usd: str) -> None:
+    """2 images at 4 cents, 27 seconds at 0.0001, 3 search units at 0.002, 12 characters at 15 per million."""
+    headers = {"x-request-id": f"cost-{uuid4().hex}"}
+    with gateway.client() as client:
+        if fields is None:
+            answer = client.post(path, data={"model": model}, files={"file": ("a.wav", b"RIFF")}, headers=headers)
+        else:
+            answer = client.post(path, json={"model": model, **fields}, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert path.endswith("speech") or answer.headers["x-routeiq-cost"] == usd
+    assert bill(gateway, headers["x-request-id"])[3]["usd"] == usd
+
+
+def test_what_passes_through_may_be_of_any_model(gateway: GatewayProcess) -> None:
+    with gateway.client() as client:
+        answer = client.post("/openai/v1/chat/completions", json=CALLS["openai"][1]("Hello.", "o1-pro"))
+    assert answer.status_code == 200 and answer.headers["x-routeiq-cost"] == "unknown"
 
 
 def test_refused_requests_cost_nothing(gateway: GatewayProcess) -> None:

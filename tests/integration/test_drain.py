@@ -74,7 +74,8 @@ def test_readiness_says_draining_at_once_and_the_delay_is_for_balancers_to_notic
         answer = eventually(lambda: _draining(gateway), timeout_s=2, what="503")
         assert answer.json()["status"] == "draining"
         assert httpx.get(f"{gateway.url}/_health/live", trust_env=False).status_code == 200
-        assert client.post("/v1/chat/completions", json=chat("Hello.")).status_code == 200
+        served = client.post("/v1/chat/completions", json=chat("Hello."))
+        assert served.status_code == 200 and served.headers["connection"] == "close"
         wall.open(tag)
         assert b"[DONE]" in b"".join(pieces)
         assert gateway.process.wait(15) == 0

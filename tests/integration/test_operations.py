@@ -142,7 +142,14 @@ def test_cors_is_closed_unless_opened(wall: Wall, tmp_path: Path, origins: list[
         for origin in ("https://app.example", "https://evil.example"):
             preflight = httpx.options(f"{gateway.url}/v1/chat/completions", headers={"origin": origin, **asked}, trust_env=False)
             expected = allowed if origin == "https://app.example" else None
-            assert preflight.headers.get("access-control-allow-origin") == expected
+            assert preflight.headers.get("access-control-allow-origin") == expected and preflight.headers["x-request-id"]
+            for method in ("PUT", "PATCH", "DELETE"):
+                preflight = httpx.options(
+                    f"{gateway.url}/openai/v1/any",
+                    headers={"origin": origin, **asked, "access-control-request-method": method},
+                    trust_env=False,
+                )
+                assert preflight.is_success is (expected is not None)
             with gateway.client(headers={"origin": origin}) as client:
                 answer = client.post("/v1/chat/completions", json=chat("Hello."))
             assert answer.headers.get("access-control-allow-origin") == expected

@@ -30,11 +30,12 @@ HOOKS = {
     "on_response": "async def on_response(self, response):",
     "on_block": "async def on_block(self, block):",
     "on_complete": "async def on_complete(self, outcome):",
-    "on_attempt": "async def on_attempt(self, attempt):",
+    "on_attempt": "def on_attempt(self, attempt):",
     "on_upstream_error": "async def on_upstream_error(self, failure):",
 }
 NOTIFY = ("on_complete", "on_attempt")
-PLANS = [(hook, way) for hook in HOOKS for way in WAYS if way != "cancels"]
+PLANS = [(hook, way) for hook, head in HOOKS.items() for way in WAYS if way != "cancels" and not (way == "hangs" and head[:3] == "def")]
+"""No clock can end a plain function that hangs."""
 
 
 def naughty(name: str, modes: str) -> str:
@@ -42,7 +43,11 @@ def naughty(name: str, modes: str) -> str:
     methods = []
     for hook, head in HOOKS.items():
         args = head.replace("):", ", rc):")
-        lines = [f'        if rc.headers.get("x-naughty") == "{name}:{hook}:{way}":\n            {body}' for way, body in WAYS.items()]
+        lines = [
+            f'        if rc.headers.get("x-naughty") == "{name}:{hook}:{way}":\n            {body}'
+            for way, body in WAYS.items()
+            if (hook, way) in PLANS or way == "cancels"
+        ]
         methods.append("    @hookimpl\n    " + args + "\n" + "\n".join(lines) + "\n        return None\n")
     return plugin(name, "\n".join(methods), manifest=modes)
 

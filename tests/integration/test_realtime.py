@@ -92,9 +92,10 @@ def gateway(request: Any, provider: Realtime, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("realtime")
     config = {
         "model_list": [
-            {"model_name": name, "litellm_params": {"model": f"openai/{real}", "api_base": f"{provider.url}/v1", "api_key": "sk-of-a"}}
-            for name, real in (("voice", "gpt-realtime"), ("busy", "refused"), ("forbidden", "x"))
-        ],
+            {"model_name": name, "litellm_params": {"model": real, "api_base": f"{provider.url}/v1", "api_key": "sk-of-a"}}
+            for name, real in (("voice", "openai/gpt-realtime"), ("busy", "openai/refused"), ("forbidden", "openai/x"))
+        ]
+        + [{"model_name": "live", "litellm_params": {"model": "gemini/live", "api_base": provider.url, "api_key": "sk-of-g"}}],
         "general_settings": {"master_key": KEY},
         "kernel": {"plugins": "+watcher", "max_concurrent_requests": 4, "server": request.param},
     }
@@ -159,6 +160,7 @@ def test_a_refused_handshake_says_why(gateway: GatewayProcess, query: str, key: 
     with pytest.raises(InvalidStatus) as refused, session(gateway, query, key):
         pass
     assert refused.value.response.status_code == status
+    assert refused.value.response.headers["x-request-id"]
     assert json.loads(refused.value.response.body)["error"]["message"]
     eventually(lambda: admitted(gateway) == 0)
 
@@ -181,6 +183,45 @@ def test_sockets_pass_through_to_their_provider(gateway: GatewayProcess, provide
         with pytest.raises(InvalidStatus) as refused, connect(f"{url}{path}", additional_headers={"x-api-key": KEY}, proxy=None):
             pass
         assert refused.value.response.status_code == status and json.loads(refused.value.response.body)["error"]["message"]
+        assert refused.value.response.headers["x-request-id"]
+
+
+def test_gemini_live_goes_to_gemini(gateway: GatewayProcess, provider: Realtime) -> None:
+    service = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
+    used = json.dumps({"usageMetadata": {"promptTokenCount": 20, "responseTokenCount": 7, "totalTokenCount": 27}}).encode()
+    with connect(gateway.url.replace("http", "ws") + f"{service}?key={KEY}", proxy=None) as client:
+        client.send(used)
+        assert client.recv() == used
+    asked = provider.requests[-1]
+    assert (asked.path, asked.headers["x-goog-api-key"]) == (service, "sk-of-g")
+    eventually(lambda: "OUTCOME pass_through complete 101 live live 27 forward" in gateway.logs(), what=gateway.logs())
+
+
+def test_what_a_middleware_refuses_has_a_request_id(provider: Realtime, tmp_path: Any) -> None:
+    bouncer = plugin(
+        "bouncer",
+        """
+    @hookimpl
+    def register_middleware(self):
+        return [lambda app: partial(gate, app)]
+
+async def gate(app, scope, receive, send):
+    if scope["type"] != "websocket":
+        return await app(scope, receive, send)
+    await receive()
+    await send({"type": "websocket.close", "code": 1008})
+""",
+        manifest="capabilities={Capability.MIDDLEWARE}",
+        imports="from functools import partial",
+    )
+    config = {"kernel": {"plugins": "+bouncer"}}
+    with (
+        GatewayProcess(tmp_path, config, env=plugin_folder(tmp_path, bouncer=bouncer)) as gateway,
+        pytest.raises(InvalidStatus) as refused,
+        session(gateway),
+    ):
+        pass
+    assert refused.value.response.status_code == 403 and refused.value.response.headers["x-request-id"]
 
 
 def test_plain_http_is_not_a_session(gateway: GatewayProcess) -> None:

@@ -154,6 +154,12 @@ def test_a_previous_response_is_refused_where_nobody_has_it(client: openai.OpenA
     assert caught.value.param == "previous_response_id"
 
 
+@pytest.mark.parametrize("model", ["gpt", "claude"])
+def test_an_item_that_is_only_referred_to_is_refused_by_its_name(client: openai.OpenAI, model: str) -> None:
+    with pytest.raises(openai.BadRequestError, match=r"item_reference.*send the item itself.*store: false"):
+        client.responses.create(model=model, input=[{"type": "item_reference", "id": "msg_1"}])
+
+
 def test_errors_have_the_formats_shape(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
         client.responses.create(model="no-such-model", input="Hello.")

@@ -192,6 +192,50 @@ async def cut(turn: Turn) -> None:
     turn.exchange.close()
 
 
+async def breaks(turn: Turn) -> None:
+    """The request `id` is cut after `n` pieces the first time. Then it gets the whole text or, with a prefill, the rest of it; with
+    `refuse=1` a prefill is refused, with `echo=1` a prefill is ignored, with `unlike=1` the text is another one."""
+    count = turn.number("n", 2)
+    if len(turn.wall.all(f"id={turn.options['id']}")) == 1:
+        await turn.begin(count)
+        return turn.exchange.close()
+    turns = turn.body.get("messages") or turn.body.get("contents") or turn.body["input"]
+    prefilled = isinstance(turns, list) and turns[-1].get("role") in ("assistant", "model")
+    if prefilled and "refuse" in turn.options:
+        return await turn.exchange.reply(400, json.dumps(turn.wire.error("No prefill here.", "invalid_request_error")).encode(), JSON)
+    pieces = (
+        TEXT[count:]
+        if prefilled and "echo" not in turn.options
+        else ["Other", " words."]
+        if "unlike" in turn.options
+        else ["".join(TEXT[:3]), *TEXT[3:]]
+    )
+    await turn.begin(0)
+    await turn.send(*told(turn.wire, pieces))
+    await turn.exchange.end()
+
+
+async def opens_for(turn: Turn) -> None:
+    """The model `model` begins its answer and is cut before any text; the second request of the `id` is cut after some."""
+    if turn.wire.model == turn.options["model"] or len(turn.wall.all(f"id={turn.options['id']}")) == 2:
+        await turn.begin(2 * (turn.wire.model != turn.options["model"]))
+        await turn.send(*(turn.wire.start() if turn.wire.model == turn.options["model"] else ()))
+        await turn.pause()
+        return turn.exchange.close()
+    await normal(turn)
+
+
+async def halves(turn: Turn) -> None:
+    """Of the `id`, the first request is cut after some text, the second at the end of the same text's block."""
+    number = len(turn.wall.all(f"id={turn.options['id']}"))
+    if number > 2:
+        return await normal(turn)
+    await turn.begin(2)
+    await turn.send(*turn.wire.end_text()[: number - 1])
+    await turn.pause()
+    turn.exchange.close()
+
+
 async def cut_clean(turn: Turn) -> None:
     """The body ends in good order, but the answer is not finished."""
     await turn.begin()
@@ -219,6 +263,11 @@ async def stall(turn: Turn) -> None:
 async def silent(turn: Turn) -> None:
     """Not even a status line."""
     await turn.gone()
+
+
+async def silent_for(turn: Turn) -> None:
+    """Only the model `model` does not answer."""
+    await (silent if turn.wire.model == turn.options["model"] else normal)(turn)
 
 
 async def headers_only(turn: Turn) -> None:
@@ -267,6 +316,11 @@ async def status(turn: Turn) -> None:
     await turn.exchange.reply(turn.number("code", 500), body, headers)
 
 
+async def late_status(turn: Turn) -> None:
+    await asyncio.sleep(turn.number("ms", 100) / 1000)
+    await status(turn)
+
+
 async def html_status(turn: Turn) -> None:
     await turn.exchange.reply(
         turn.number("code", 502), b"<html>Bad gateway: http://10.0.0.7/internal</html>", [("content-type", "text/html")]
@@ -284,8 +338,8 @@ BEHAVIOURS: dict[str, Callable[[Turn], Awaitable[None]]] = {
     function.__name__.replace("_", "-"): function
     for function in (
         normal, tool, agent, drip, gate, flood,
-        cut, cut_clean, no_terminal, reset, stall, silent, headers_only, garbage, error_event, empty,
-        html, status, html_status, zipped,
+        cut, breaks, opens_for, halves, cut_clean, silent_for, no_terminal, reset, stall, silent, headers_only, garbage, error_event, empty,
+        html, status, late_status, html_status, zipped,
     )
 }  # fmt: skip
 

@@ -16,6 +16,8 @@ class OpenAi:
 
     name = "openai"
     done = b"data: [DONE]\n\n"
+    used = (7, 5)
+    """Prompt and completion tokens that it says it used."""
 
     def __init__(self, model: str, usage: bool = True) -> None:
         self.model, self.with_usage = model, usage
@@ -30,8 +32,15 @@ class OpenAi:
     def _delta(self, delta: str, finish: str = "null") -> bytes:
         return self._chunk(f'{{"index":0,"delta":{delta},"finish_reason":{finish}}}')
 
+    def _usage(self) -> str:
+        prompt, completion = self.used
+        return f'{{"prompt_tokens":{prompt},"completion_tokens":{completion},"total_tokens":{prompt + completion}}}'
+
     def start(self) -> list[bytes]:
         return [self._delta('{"role":"assistant","content":""}')]
+
+    def thought(self, piece: str) -> list[bytes]:
+        return [self._delta('{"reasoning_content":%s}' % json.dumps(piece))]
 
     def text(self, piece: str) -> bytes:
         return self._delta('{"content":%s}' % json.dumps(piece))
@@ -46,7 +55,7 @@ class OpenAi:
         ]
 
     def finish(self, reason: str = "stop") -> list[bytes]:
-        usage = self._chunk("", ',"usage":{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12}')
+        usage = self._chunk("", f',"usage":{self._usage()}')
         return [self._delta("{}", f'"{reason}"'), *([usage] if self.with_usage else [])]
 
     def end_text(self) -> list[bytes]:
@@ -61,7 +70,7 @@ class OpenAi:
         return (
             f'{{ "id":"chatcmpl-wall", "object":"chat.completion","created":1700000000,"model":"{self.model}",\n'
             f' "choices":[{{"index":0,"message":{{"role":"assistant",{call if tool else ""}"content":{content}}},'
-            f'"finish_reason":"{finish}"}}],"usage":{{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12}}, {ODD} }}'
+            f'"finish_reason":"{finish}"}}],"usage":{self._usage()}, {ODD} }}'
         ).encode()
 
     @staticmethod
@@ -74,6 +83,7 @@ class OpenAi:
 
 class Anthropic:
     name = "anthropic"
+    used = (7, 5)
     done = b'event: message_stop\ndata: {"type":"message_stop"        }\n\n'
 
     def __init__(self, model: str, usage: bool = True) -> None:
@@ -86,7 +96,7 @@ class Anthropic:
     def start(self) -> list[bytes]:
         message = (
             f'"message":{{"id":"msg_wall","type":"message","role":"assistant","model":"{self.model}","content":[],"stop_reason":null,'
-            f'"stop_sequence":null,"usage":{{"input_tokens":7,"output_tokens":1}},{ODD}}}'
+            f'"stop_sequence":null,"usage":{{"input_tokens":{self.used[0]},"output_tokens":1}},{ODD}}}'
         )
         return [self._event("message_start", message), self._block('{"type":"text","text":""}'), b'event: ping\ndata: {"type": "ping"}\n\n']
 
@@ -99,6 +109,14 @@ class Anthropic:
     def text(self, piece: str) -> bytes:
         return self._delta('{"type":"text_delta","text":%s}' % json.dumps(piece))
 
+    def thought(self, piece: str) -> list[bytes]:
+        """In a block of its own, between the text before it and a new block of text."""
+        before, self.index = self._stop(), self.index + 1
+        shell = self._block('{"type":"thinking","thinking":"","signature":""}')
+        said = self._delta('{"type":"thinking_delta","thinking":%s}' % json.dumps(piece))
+        after, self.index = self._stop(), self.index + 1
+        return [before, shell, said, after, self._block('{"type":"text","text":""}')]
+
     def tool(self, name: str, args: str = TOOL_ARGS, kind: str = "function", namespace: str = "") -> list[bytes]:
         stop = self._stop()
         self.index += 1
@@ -110,9 +128,8 @@ class Anthropic:
         return self._event("content_block_stop", f'"index":{self.index}')
 
     def finish(self, reason: str = "end_turn") -> list[bytes]:
-        return [
-            self._event("message_delta", f'"delta":{{"stop_reason":"{reason}","stop_sequence":null}},"usage":{{"output_tokens":5}},{ODD}')
-        ]
+        usage = f'"usage":{{"output_tokens":{self.used[1]}}}'
+        return [self._event("message_delta", f'"delta":{{"stop_reason":"{reason}","stop_sequence":null}},{usage},{ODD}')]
 
     def end_text(self) -> list[bytes]:
         return [self._stop(), *self.finish()]
@@ -126,7 +143,7 @@ class Anthropic:
         return (
             f'{{ "id":"msg_wall","type":"message","role":"assistant", "model":"{self.model}","content":[{content}],'
             f'"stop_reason":"{"tool_use" if tool else "end_turn"}","stop_sequence":null,'
-            f'"usage":{{"input_tokens":7,"output_tokens":5}},{ODD} }}'
+            f'"usage":{{"input_tokens":{self.used[0]},"output_tokens":{self.used[1]}}},{ODD} }}'
         ).encode()
 
     @staticmethod

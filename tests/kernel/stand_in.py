@@ -21,6 +21,7 @@ from routeiq_kernel.config.flags import add_flags
 from routeiq_kernel.config.kernel import kernel_settings
 from routeiq_kernel.config.load import Document
 from routeiq_kernel.process.worker import work
+from routeiq_kernel.runtime.peers import Exchange
 from routeiq_kernel.runtime.shared import Shared
 from routeiq_sdk import GraphError
 
@@ -31,18 +32,18 @@ class Graph:
 
 
 class StandIn:
-    def __init__(self, document: Document, shared: Shared) -> None:
+    def __init__(self, document: Document, shared: Shared, exchange: Exchange) -> None:
         obey(document, shared)
         self.graph, self.shared = Graph(document), shared
         self.next: Graph | None = None
-        self.parent: Any = None
+        self.parent: Any = exchange.link
         self.draining, self.gate, self.idle = False, asyncio.Event(), asyncio.Event()
         self.open = 0
         self.idle.set()
 
     @classmethod
-    async def start(cls, document: Document, shared: Shared) -> StandIn:
-        return cls(document, shared)
+    async def start(cls, document: Document, shared: Shared, exchange: Exchange) -> StandIn:
+        return cls(document, shared, exchange)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -62,7 +63,7 @@ class StandIn:
         elif scope["path"] == "/admit":
             answer["admitted"] = self.shared.admit(int(asked["limit"][0]))
         elif scope["path"] == "/parent":
-            answer = await self.parent(asked["op"][0], {})
+            answer = await self.parent.ask({"op": asked["op"][0]}, 60)
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
         await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
 

@@ -45,7 +45,7 @@ def test_check_says_ok_with_warnings(folder: Path) -> None:
     ("text", "problem"),
     [
         ("model_list: [{model_name: m, litellm_params: {model: azurr/m}}]", "no enabled plugin provides 'azurr'"),
-        ("router_settings: {routing_strategy: least-busy}", "no enabled plugin registers 'least-busy'"),
+        ("router_settings: {routing_strategy: luckiest}", "no enabled plugin registers 'luckiest'"),
         ("model_list: [{model_name: m, litellm_params: {model: openai/m}}]", "no api_key"),
     ],
 )
@@ -86,8 +86,8 @@ def test_show_says_where_each_value_came_from_and_masks_secrets(folder: Path) ->
     assert shown["kernel.port"] == {"value": 4001, "source": "routeiq.yaml:6"}
     assert shown["kernel.workers"] == {"value": 2, "source": "flag --workers"}
     assert shown["kernel.host"] == {"value": "h", "source": "environment LITELLM_HOST"}
-    assert shown["kernel.timeouts.total_s"] == {"value": 33.0, "source": "routeiq.yaml:5"}
-    assert shown["kernel.timeouts.idle_s"] == {"value": 60.0, "source": "default"}
+    assert shown["kernel.timeouts.attempt_s"] == {"value": 33.0, "source": "routeiq.yaml:5"}
+    assert shown["kernel.timeouts.idle_s"] == {"value": 30.0, "source": "default"}
     assert shown["kernel.tls.keyfile_password"] == {"value": "***", "source": "environment PASSWORD, routeiq.yaml:6"}
     assert shown["model_list.0.litellm_params.max_tokens"]["value"] == 100
     assert shown["model_list.0.litellm_params.api_base"]["value"] == "http://***@h/v1"
@@ -116,7 +116,7 @@ def test_show_hides_every_value_of_headers_and_variables(tmp_path: Path, headers
         ("kernel.port", "kernel.port\n  value:    4001\n  source:   routeiq.yaml:6\n  type:     int >= 0 <= 65535\n  default:  4000\n"),
         ("port", "kernel.port\n"),
         ("LITELLM_PORT", "kernel.port\n"),
-        ("litellm_settings.request_timeout", "kernel.timeouts.total_s\n  value:    33.0\n"),
+        ("litellm_settings.request_timeout", "kernel.timeouts.attempt_s\n  value:    33.0\n"),
         ("general_settings.master_key", 'general_settings.master_key\n  value:    "***"\n'),
         ("kernel.tls", "kernel.tls.certfile\n"),
         ("router_settings.cooldown_time", "router_settings.cooldown_time: a setting of LiteLLM that is not set here"),

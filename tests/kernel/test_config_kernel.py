@@ -38,12 +38,8 @@ def test_the_defaults_need_no_configuration() -> None:
         1,
         "@default",
     )
-    assert (settings.timeouts.connect_s, settings.timeouts.first_token_s, settings.timeouts.idle_s, settings.timeouts.total_s) == (
-        10,
-        120,
-        60,
-        600,
-    )
+    times = settings.timeouts
+    assert (times.connect_s, times.first_token_s, times.idle_s, times.attempt_s, times.all_s) == (10, None, 30, 600, 1200)
     assert settings.cors.origins == ()
 
 
@@ -59,15 +55,16 @@ def test_every_flag_names_a_setting() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "total_s"),
+    ("data", "attempt_s"),
     [
         ({"litellm_settings": {"request_timeout": 30}}, 30),
         ({"router_settings": {"timeout": 20}, "litellm_settings": {"request_timeout": 30}}, 20),
-        ({"kernel": {"timeouts": {"total_s": 10}}, "router_settings": {"timeout": 20}}, 10),
+        ({"kernel": {"timeouts": {"attempt_s": 10}}, "router_settings": {"timeout": 20}}, 10),
     ],
 )
-def test_litellms_timeouts_set_the_total(data: dict[str, Any], total_s: float) -> None:
-    assert kernel_settings(Document(data)).timeouts.total_s == total_s
+def test_litellms_timeouts_are_those_of_an_attempt(data: dict[str, Any], attempt_s: float) -> None:
+    times = kernel_settings(Document(data)).timeouts
+    assert (times.attempt_s, times.all_s) == (attempt_s, 2 * attempt_s)
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,7 @@ def test_a_check_imports_constructs_and_verifies(tmp_path, monkeypatch):
         "    def __init__(self, config):\n"
         "        self.limit = 10 // config.limit\n"
         "    @hookimpl\n"
-        "    async def on_attempt(self, attempt):\n"
+        "    def on_attempt(self, attempt):\n"
         "        pass\n"
         "class Plain:\n"
         "    limit = 1\n"

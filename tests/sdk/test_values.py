@@ -100,7 +100,7 @@ def test_errors_take_their_status_from_their_kind_unless_they_have_one() -> None
         ("provide_services", "collect", False), ("register_routes", "collect", False),
         ("authenticate", "first", True), ("on_request", "transform", True),
         ("authorize", "gate", True), ("candidates", "transform", True), ("route", "first", True), ("before_upstream", "transform", True),
-        ("on_upstream_error", "first", True), ("on_attempt", "notify", True), ("response_headers", "transform", False),
+        ("on_upstream_error", "first", True), ("on_attempt", "notify", False), ("response_headers", "transform", False),
         ("on_stream_event", "transform", False), ("on_block", "transform", True),
         ("on_response", "transform", True), ("on_complete", "notify", True),
         ("on_records", "notify", True), ("lifespan", "special", False), ("on_config_changed", "special", True),

@@ -10,8 +10,8 @@ from attrs import frozen
 from routeiq_sdk import Manifest
 
 from .config.load import Document
-from .pipeline.watchdog import Watchdog
 from .runtime.build import build
+from .runtime.graph import Live
 from .runtime.shared import Shared
 from .web.app import Gateway
 
@@ -34,9 +34,10 @@ async def gateway(
     its section. Leaving it closes everything."""
     document = Document(dict(config or {}), environ=dict(environ or {}), flags={"kernel.plugins": selection})
     extra = {manifest.name: (manifest, factory) for manifest, factory in plugins}
-    app = Gateway(await build(document, Watchdog(), extra=extra), Shared.create(1))
+    app = Gateway(await build(document, Live(), extra=extra), Shared.create(1))
     try:
         yield InProcess(app)
     finally:
+        app.start_drain()
         await app.drained(5.0)
         await app.close()

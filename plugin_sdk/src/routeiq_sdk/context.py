@@ -13,7 +13,7 @@ from .services import ServiceKey
 from .stream import Cost, Error, UsageParts
 
 if TYPE_CHECKING:
-    from .decisions import Attempt, Plan, Principal
+    from .decisions import Attempt, Choice, Plan, Principal
     from .request import Request
     from .resources import Deployment, Surface
     from .wire import Headers
@@ -30,6 +30,8 @@ class PluginContext(Protocol):
     state_dir: Path
     """The plugin's own folder, mode 0700, created on first use."""
     config_path: Path | None
+    kept: dict[str, Any]
+    """Objects that outlive the instance: after a reload that makes a new one, it finds them here, in this worker."""
     deployments: Sequence[Deployment]
     """Those of the committed configuration; in the collect hooks after `register_providers`, those of the one being built."""
 
@@ -68,6 +70,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     bytes_out: int = 0
     dropped_events: int = 0
     losses: tuple[str, ...] = ()
+    choices: tuple[Choice, ...] = ()
 
 
 class Transaction(Struct, frozen=True, kw_only=True):
@@ -89,8 +92,8 @@ class RequestContext:
     """One request. Plugins keep what they must remember in `state[plugin name]`, never on themselves."""
 
     __slots__ = (
-        "__weakref__", "attempts", "client", "client_credentials", "headers", "operation", "path", "plan",
-        "principal", "query", "request", "request_id", "started_s", "state", "surface",
+        "__weakref__", "attempts", "choices", "client", "client_credentials", "excluded", "fallbacks", "headers", "operation", "path",
+        "plan", "principal", "query", "request", "request_id", "started_s", "state", "surface",
     )  # fmt: skip
 
     request_id: str
@@ -107,5 +110,15 @@ class RequestContext:
     """Credential headers that the authenticators did not consume: the client's own key for a provider."""
     request: Request | None
     plan: Plan | None
+    choices: list[Choice]
+    """How each model group's deployments were put in order: more than one after a `Model` decision."""
+    excluded: dict[str, str]
+    """Why deployments were taken out of the current choice, by id."""
+    fallbacks: Sequence[str] | None
+    """The model groups to fall back to, in order, where this request has its own; None: those of the configuration."""
     attempts: list[Attempt]
     state: dict[str, Any]
+
+    def exclude(self, deployment: Deployment, reason: str) -> None:
+        """For a `candidates` hook: say why it takes this deployment out."""
+        self.excluded[deployment.id] = reason

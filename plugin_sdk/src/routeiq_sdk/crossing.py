@@ -11,7 +11,8 @@ import re
 import string
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import msgspec
 from msgspec import Raw, Struct, structs
@@ -23,6 +24,8 @@ from .stream import BlockDelta, Event, Reasoning, Seal
 ALIAS = re.compile(r".*_[0-9a-f]{6}", re.DOTALL)
 SHORTEST_CUT = 57
 """What the strictest format leaves of a name before its hash; a shorter one was not cut."""
+UNNAMED = "unnamed"
+"""The name that clients are given of a call that came without one: they answer that there is no such tool, and the model learns it."""
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 
@@ -170,13 +173,27 @@ class Mender:
         return event if whole == event.value else structs.replace(event, value=whole)
 
 
-REFUSED = frozenset(("previous_response_id", "conversation", "background", "prompt", "cached_content"))
-"""Names of `Content.named` without which an answer would be wrong rather than poorer."""
+REFUSED: Mapping[str, str] = MappingProxyType({
+    "previous_response_id": "only the deployment that made the response can continue it; send the conversation",
+    "item_reference": "only the deployment that made the item can look it up; send the item itself (most clients do with store: false)",
+    "conversation": "only the deployment that holds the conversation can continue it; send the messages",
+    "background": "this model's provider cannot answer in the background",
+    "prompt": "this model's provider cannot read the stored prompt template",
+    "prompts": "this model is asked with one prompt of text; send several in requests of their own, and no tokens",
+    "cached_content": "this model's provider cannot read the cached content",
+})  # fmt: skip
+"""Names of `Content.named` without which an answer would be wrong rather than poorer, and why."""
+_MEMBERS = {"item_reference": "input", "prompts": "prompt"}
+
+
+def refuse(name: str, value: bytes) -> None:
+    """Raises `ClientError` for a member in `REFUSED` that asks for something."""
+    if name in REFUSED and value not in (b"null", b"false"):
+        raise ClientError(f"{name}: {REFUSED[name]}", param=_MEMBERS.get(name, name))
 
 
 def unsaid(content: Content) -> list[str]:
     """Report names of what a provider that knows nothing of `named` and `ext` does not get. Raises `ClientError` for `REFUSED`."""
     for name, value in content.named.items():
-        if name in REFUSED and value not in (b"null", b"false"):
-            raise ClientError(f"{name}: the model behind this name does not support it.", param=name)
+        refuse(name, value)
     return [*(f"{name};drop" for name in content.named), *(f"ext.{name};drop" for name in content.ext)]

@@ -63,7 +63,9 @@ class Manifest:
     """`factory` and `config` are `module:Class`; `api` is the SDK's `API_VERSION` it was written for.
 
     `provides`/`requires`/`optional` order plugins by services; `after`/`before` name plugins and bind only when those are
-    enabled. `mutates` lists what it may change in answers: text, tool_calls, reasoning, headers.
+    enabled. `mutates` lists what it may change in answers: text, tool_calls, reasoning, headers. `operations`: those whose answers
+    (and uploads) may pass without it, where it judges answers, fails closed and does more than observe. Answers that are passed on
+    (embeddings, files, pass_through, …) reach no hook, so what it does not name is denied.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Manifest:
     conflicts: tuple[str, ...] = field(default=(), converter=_tuple)
     capabilities: frozenset[Capability] = field(default=frozenset(), converter=_capabilities)
     mutates: tuple[str, ...] = field(default=(), converter=_tuple)
+    operations: tuple[str, ...] = field(default=(), converter=_tuple)
     on_failure: FailureMode = FailureMode.CLOSED
     hold: Hold = Hold.BLOCK
     hook_timeout_s: float = 10.0

@@ -6,38 +6,21 @@ Their codecs differ in `format`, the name that marks an error as their own: such
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import re
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct, structs
+from msgspec import Raw, Struct
 
-from .errors import ClientError
-from .stream import ERROR_STATUS, Error, Frame, UsageParts
-from .wire import loads, members, patch
+from .retry import error_headers, is_too_long, retry_after
+from .stream import ERROR_STATUS, Error, Event, Frame, UsageParts
+from .surrogates import dump
+from .wire import loads
 
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-MAX_WAIT_S = 86_400
 
 _object = msgspec.json.Decoder(dict[str, Raw])
-
-
-def dump(value: Any) -> bytes:
-    """Compact JSON; lone surrogates stay escaped."""
-    try:
-        return msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":"), default=_plain).encode()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Raw):
-        return loads(bytes(value))
-    return structs.asdict(value) if isinstance(value, Struct) else msgspec.to_builtins(value)
 
 
 def raw_members(data: bytes) -> dict[str, Raw]:
@@ -66,39 +49,21 @@ def fitting_id(prefix: str, given: str, body: bytes) -> str:
     return f"{prefix}rq{hashlib.sha256(given.encode('utf-8', 'replace') if given else body).hexdigest()[:20]}"
 
 
-def type_error(error: msgspec.ValidationError) -> ClientError:
-    """`messages[0].role: expected str, got int`. An envelope's struct for any object is named `Anything`."""
-    text, _, path = str(error).partition(" - at `$")
-    place = path.rstrip("`").lstrip(".")
-    if text.startswith("Object missing required field"):
-        name = text.split("`")[1]
-        place = f"{place}.{name}" if place else name
-        return ClientError(f"{place}: field required", param=place, code="missing_required_parameter")
-    text = text.replace("`", "").replace("Anything", "object")
-    return ClientError(f"{place}: {text[:1].lower()}{text[1:]}", param=place, code="invalid_type")
+_LONG = ("1h", "12h")
+"""Lifetimes whose writes to the cache are counted apart."""
 
 
-def asks_usage(stream_options: bytes | None) -> bool:
-    options = raw_members(stream_options or b"null")
-    return "include_usage" in options and bytes(options["include_usage"]) == b"true"
-
-
-def asking_usage(stream_options: bytes) -> bytes:
-    """The client's `stream_options`, which may be anything, with `include_usage`."""
-    try:
-        return patch(stream_options, members(stream_options), {"include_usage": b"true"})
-    except (ClientError, *UNREADABLE):
-        return b'{"include_usage":true}'
-
-
-def read_usage(native: Any, given: str = "prompt", made: str = "completion") -> UsageParts | None:
-    """From a `usage` object; None where there is none. `<given>_tokens` holds the cached tokens, `<made>_tokens` the reasoning,
-    except at providers whose total says otherwise (xAI)."""
+def read_usage(native: Any, given: str = "prompt", made: str = "completion", tier: Any = None) -> UsageParts | None:
+    """From a `usage` object and the `service_tier` beside it; None where there is none. `<given>_tokens` holds the cached tokens,
+    `<made>_tokens` the reasoning, except at providers whose total says otherwise (xAI)."""
     if not isinstance(native, Mapping):
         return None
     prompt, completion = _count(native, f"{given}_tokens"), _count(native, f"{made}_tokens")
     details, extra = _inner(native, f"{given}_tokens_details"), _inner(native, f"{made}_tokens_details")
     read, write = _count(details, "cached_tokens"), _count(details, "cache_write_tokens")
+    read = _count(native, f"{given}_cache_hit_tokens") if read is None else read  # DeepSeek before it had details
+    long = sum(_count(_inner(details, "cache_write_tokens_details"), name) or 0 for name in _LONG)
+    long = min(long, write or 0)
     reasoning = _count(extra, "reasoning_tokens")
     output = completion
     if completion is not None and reasoning and _count(native, "total_tokens") != (prompt or 0) + completion + reasoning:
@@ -115,10 +80,12 @@ def read_usage(native: Any, given: str = "prompt", made: str = "completion") -> 
     return UsageParts(
         input=None if prompt is None else max(0, prompt - (read or 0) - (write or 0)),
         cache_read=read,
-        cache_write=write,
+        cache_write=None if write is None else write - long,
+        cache_write_1h=long or None,
         output=output,
         reasoning=reasoning,
         modalities=kinds,
+        tier=tier if isinstance(tier, str) else None,
         native=dump(native),
     )
 
@@ -127,7 +94,8 @@ def write_usage(parts: UsageParts, given: str = "prompt", made: str = "completio
     """The usage object: the provider's own where it is of this shape and says the same."""
     if parts.native:
         native = _loaded(parts.native)
-        if isinstance(native, Mapping) and f"{given}_tokens" in native and read_usage(native, given, made) == parts:
+        is_own = isinstance(native, Mapping) and f"{given}_tokens" in native and "total_tokens" in native
+        if is_own and read_usage(native, given, made, parts.tier) == parts:
             return dict(native)
     written = [count for count in (parts.cache_write, parts.cache_write_1h) if count is not None]
     prompt = (parts.input or 0) + (parts.cache_read or 0) + sum(written)
@@ -161,6 +129,43 @@ def _count(native: Mapping[str, Any], name: str) -> int | None:
 def _inner(native: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = native.get(name)
     return {} if value is None else value if isinstance(value, Mapping) else {}
+
+
+class _Counted(Struct, gc=False):
+    usage: Any = None
+    service_tier: Any = None
+
+
+_usage = msgspec.json.Decoder(_Counted)
+
+
+def count(body: bytes, given: str = "prompt", made: str = "completion") -> UsageParts | None:
+    """Usage of a whole answer, or of a chunk that has it."""
+    try:
+        found = _usage.decode(body)
+        return read_usage(found.usage, given, made, found.service_tier)
+    except UNREADABLE:
+        answer = _loaded(body)
+    return read_usage(answer.get("usage"), given, made, answer.get("service_tier")) if isinstance(answer, dict) else None
+
+
+def plain_answer(body: bytes) -> dict[str, Any] | Error:
+    """A whole answer that has not the types it should have, as plain values."""
+    try:
+        answer = loads(body)
+    except (ValueError, RecursionError):
+        return bad_gateway(f"The provider answered 200 with {'no JSON' if body.strip() else 'nothing'}.")
+    if isinstance(answer, list) and len(answer) == 1:
+        answer = answer[0]
+    return answer if isinstance(answer, dict) else {}
+
+
+def unchanged(events: Sequence[Event], format: str) -> bytes | None:
+    """The provider's own body, where these are all the events of a whole answer of that format."""
+    frame = events[0].frame if events else None
+    if frame is None or frame.format != format or len(events) != frame.count:
+        return None
+    return frame.data if all(event.frame is frame for event in events) else None
 
 
 ROWS: dict[str, tuple[str, str | None]] = {
@@ -220,6 +225,8 @@ def read_error(format: str, native: Any, raw: bytes, frame: bytes, *, status: in
     code, type_, param, message = (given.get(name) for name in ("code", "type", "param", "message"))
     number = code if isinstance(code, int) and 400 <= code < 600 else 0
     kind = _WORDS.get(str(code)) or (kind_of(status or number) if status or number else _WORDS.get(str(type_)) or default)
+    if kind == "invalid_request" and isinstance(message, str) and is_too_long(message):
+        kind = "context_length"
     return Error(
         frame=Frame(format, frame),
         kind=kind,
@@ -239,8 +246,8 @@ def bad_gateway(message: str, code: str = "upstream_error") -> Error:
 
 def parse_error(format: str, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, now_s: float) -> Error:
     """The error of an answer with an error status."""
-    known = {name.lower(): value.decode("latin-1") for name, value in reversed(headers)}
-    more: dict[str, Any] = {"retry_after_s": _retry_after(known, now_s), "request_id": known.get(b"x-request-id")}
+    known = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in reversed(headers)}
+    more: dict[str, Any] = {"retry_after_s": retry_after(known, now_s), "request_id": known.get("x-request-id")}
     try:
         answer = loads(body)
     except (ValueError, RecursionError):
@@ -251,27 +258,8 @@ def parse_error(format: str, status: int, headers: Sequence[tuple[bytes, bytes]]
         native = answer.get("error") or answer.get("detail") or answer
         if isinstance(native, str | Mapping):
             return read_error(format, native, body, body, status=status, **more)
-    kind = known.get(b"content-type", "no content type")
+    kind = known.get("content-type", "no content type")
     return Error(kind=kind_of(status), status=status, message=f"upstream answered {status} {kind}", **more)
-
-
-def _retry_after(headers: Mapping[bytes, str], now_s: float) -> float | None:
-    try:
-        if b"retry-after-ms" in headers:
-            return wait(float(headers[b"retry-after-ms"]) / 1000)
-        value = headers.get(b"retry-after")
-        if value is None:
-            return None
-        if value.replace(".", "", 1).isdigit():
-            return wait(float(value))
-        return wait(max(0.0, parsedate_to_datetime(value).timestamp() - now_s))
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
-def wait(seconds: float) -> float | None:
-    """A day at most; None for what is no time to wait."""
-    return min(seconds, MAX_WAIT_S) if math.isfinite(seconds) and seconds >= 0 else None
 
 
 def error_fields(format: str, error: Error, params: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -296,11 +284,7 @@ def build_error(format: str, error: Error, params: Mapping[str, str] | None = No
     status = error.http_status
     if error.frame is None or error.frame.format != format:
         status = _CROSSED.get(error.kind, status)
-    headers = [(b"content-type", b"application/json")]
-    seconds = None if error.retry_after_s is None else wait(error.retry_after_s)
-    if seconds is not None:
-        headers.append((b"retry-after", b"%d" % math.ceil(seconds)))
-    return (status if status >= 400 else ERROR_STATUS["server"]), headers, error_body(format, error, params)
+    return (status if status >= 400 else ERROR_STATUS["server"]), error_headers(error), error_body(format, error, params)
 
 
 def stream_error(format: str, error: Error, params: Mapping[str, str] | None = None) -> bytes:

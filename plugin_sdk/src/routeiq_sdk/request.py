@@ -115,7 +115,11 @@ class Content(Struct, frozen=True, kw_only=True):
     background, prompt, context_management, truncation, include, max_tool_calls, web_search_options, container, mcp_servers,
     thread, diagnostics, fallbacks, task_budget, speed, geo (`inference_geo`), safety_settings, cached_content,
     media_resolution, speech_config, image_config, cache.auto (a top-level `cache_control`), cache.key (`prompt_cache_key`),
-    cache.retention, cache.options, betas.
+    cache.retention, cache.options, compaction, billing (`billing_policy`), betas, suffix, echo, best_of.
+
+    Some names are no member but say that another one holds what only its own format can express: item_reference (the id of an
+    input item that is only referred to), prompts (several, or tokens), citations, document.context and search_result (parts have
+    them), reasoning.<option>, messages.<member> of a system message.
 
     `ext` holds every top-level member that nothing else stands for: name → raw JSON. It goes back only to its own format;
     another one reports `ext.<name>;drop`.

@@ -60,7 +60,7 @@ class Surface(Struct, frozen=True, kw_only=True):
 
     `owns` names the JSON members of answers that hold ids which only their deployment knows (`id`, `response.id` of an event),
     `refers` those of requests; the parts of the path are ids too. `usage` reads what a JSON answer, an event of a streamed one, or
-    a message of a WebSocket says was used; None leaves that to the codec.
+    a message of a WebSocket says was used; None leaves that to the codec. `asks` reads what a JSON request itself says will be used.
     """
 
     method: str
@@ -76,6 +76,7 @@ class Surface(Struct, frozen=True, kw_only=True):
     owns: tuple[str, ...] = ()
     refers: tuple[str, ...] = ()
     usage: Callable[[bytes], UsageParts | None] | None = None
+    asks: Callable[[bytes], UsageParts | None] | None = None
 
 
 class Reply(Struct, frozen=True):

@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
 from .resources import Deployment, UpstreamResponse, UpstreamSocket
-from .stream import Cost, UsageParts
+from .stream import Cost, Error, UsageParts
 
 if TYPE_CHECKING:
+    from .context import RequestContext
     from .request import Request
 
 T = TypeVar("T")
@@ -103,6 +104,29 @@ class Clock(Protocol):
     def time(self) -> float: ...
 
 
+class Peers(Protocol):
+    """The same plugin in all workers of this gateway on this machine; a topic is the plugin's own. Values are what JSON can say, at
+    most 64 KiB as such; the call raises for others (`TypeError`, `ValueError`, `RecursionError`). A worker is reached while it serves,
+    and answers with the handlers of its committed graph: not yet in the `lifespan` that registers them. A worker that does not keep
+    up with what it is sent loses some of it; the log says so."""
+
+    count: int
+    """Workers, as configured."""
+
+    def answer(self, topic: str, handler: Callable[[Any], Any]) -> None:
+        """Called in `lifespan`. The handler gets a value and returns one, at once: nothing else runs meanwhile. If it fails there is
+        no answer, and the log says so."""
+        ...
+
+    async def ask(self, topic: str, value: Any = None) -> list[Any]:
+        """The answers of all workers, this one's first. Those that have no handler, or do not answer within 2 s, are missing."""
+        ...
+
+    def tell(self, topic: str, value: Any = None) -> None:
+        """To the handlers of all other workers. Never waits; what one worker tells arrives in order."""
+        ...
+
+
 class ModelCaller(Protocol):
     """A call through the gateway's own pipeline: probes, judges, count calls."""
 
@@ -146,8 +170,55 @@ class TokenCounter(Protocol):
     def count_request(self, request: Request, deployment: Deployment) -> tuple[int, bool]: ...
 
 
+class DeploymentState(Struct, frozen=True, kw_only=True):
+    """`state`: healthy, cooling (gets no requests for `left_s` more seconds) or probing (gets one). `error_rate` is that of the last
+    minute, from 0 to 1; `failures` those in a row."""
+
+    deployment: Deployment
+    state: str = "healthy"
+    left_s: float | None = None
+    failures: int = 0
+    error_rate: float = 0.0
+    last_error: Error | None = None
+    last_error_time_s: float | None = None
+    """Unix time."""
+
+
+class DeploymentHealth(Protocol):
+    def status(self) -> Sequence[DeploymentState]: ...
+
+
+class StreamTerms(Struct, frozen=True, kw_only=True):
+    """For one attempt at a streamed answer. `first_content_s`: how long it may take to its first content (reasoning counts); None:
+    as the configuration says. `buffer`: hold the answer back until it is whole, so that every failure can be retried."""
+
+    first_content_s: float | None = None
+    buffer: bool = False
+
+
+class AttemptPolicy(Protocol):
+    def stream_terms(self, deployment: Deployment, rc: RequestContext) -> StreamTerms | None:
+        """Asked before each attempt at a streamed answer. Must not wait and must not fail."""
+        ...
+
+    def hedge_after_s(self, model: str, deployments: Sequence[Deployment]) -> float | None:
+        """Asked for each plan that names no delay of its own; as `Plan.hedge_after_s`."""
+        ...
+
+
+class Agents(Protocol):
+    def agent(self, rc: RequestContext) -> str | None:
+        """The type of agent that sent the request (`claude-code`, or what it calls itself); None where nothing tells. The client's
+        own word."""
+        ...
+
+
+ATTEMPT_POLICY: ServiceKey[AttemptPolicy] = ServiceKey("attempt_policy")
+AGENTS: ServiceKey[Agents] = ServiceKey("agents")
+DEPLOYMENT_HEALTH: ServiceKey[DeploymentHealth] = ServiceKey("deployment_health")
 PRICE_BOOK: ServiceKey[PriceBook] = ServiceKey("price_book")
 MODEL_CATALOG: ServiceKey[ModelCatalog] = ServiceKey("model_catalog")
 TOKEN_COUNTER: ServiceKey[TokenCounter] = ServiceKey("token_counter")
 CLOCK: ServiceKey[Clock] = ServiceKey("clock")
-"""Always there: the kernel provides it."""
+PEERS: ServiceKey[Peers] = ServiceKey("peers")
+"""This and the clock are always there: the kernel provides them."""

@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 
 from .context import Outcome, PluginContext, RequestContext, Transaction
-from .decisions import Attempt, Deny, Fail, Failure, Model, Next, Plan, Principal, Reject, Retry
+from .decisions import Attempt, Deny, Fail, Failure, Model, Next, Plan, Principal, Reject, Rescue, Retry
 from .hooks import hookspec
 from .request import Request
 from .resources import Call, Deployment, HealthCheck, Panel, Provider, Route, Strategy, Surface
@@ -92,12 +92,12 @@ class Specs:
         """transform: each attempt's call. Only `headers` and `query` may change."""
 
     @hookspec
-    async def on_upstream_error(self, failure: Failure, rc: RequestContext) -> Retry | Next | Model | Fail | None:
+    async def on_upstream_error(self, failure: Failure, rc: RequestContext) -> Retry | Next | Model | Rescue | Fail | None:
         """first: what to do about a failed attempt. All None fails."""
 
     @hookspec
-    async def on_attempt(self, attempt: Attempt, rc: RequestContext) -> None:
-        """notify: an attempt ended."""
+    def on_attempt(self, attempt: Attempt, rc: RequestContext) -> None:
+        """notify: an attempt ended; before anything is decided about its failure. On the client's path: bookkeeping only."""
 
     @hookspec
     def response_headers(self, headers: tuple[tuple[str, str], ...], rc: RequestContext) -> tuple[tuple[str, str], ...] | None:

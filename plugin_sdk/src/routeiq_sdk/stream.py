@@ -190,7 +190,8 @@ class UsageParts(Struct, frozen=True, kw_only=True):
 
     `cache_write` are tokens written to a cache of 5 minutes (or of the provider's only lifetime), `cache_write_1h` to one of an
     hour. `modalities` says how much of a part is not text: `("input.audio", 12)`, `("output.image", 1290)`. `estimated`: counted
-    by the gateway, because the provider gave none or the client left.
+    by the gateway, because the provider gave none or the client left. `units` are what may be charged by the piece: image, second (of
+    audio), character, query. `tier` is the service tier that the answer says it was served with, where that is not in `native`.
     """
 
     input: int | None = None
@@ -200,7 +201,9 @@ class UsageParts(Struct, frozen=True, kw_only=True):
     output: int | None = None
     reasoning: int | None = None
     modalities: tuple[tuple[str, int], ...] = ()
+    units: tuple[tuple[str, Decimal], ...] = ()
     estimated: bool = False
+    tier: str | None = None
     native: bytes = b""
 
     def total(self) -> int:
@@ -209,7 +212,10 @@ class UsageParts(Struct, frozen=True, kw_only=True):
     def over(self, old: UsageParts) -> UsageParts:
         """These counts, with `old` ones where these are unknown: usage is cumulative and replaces."""
         pick = {name: getattr(self, name) if getattr(self, name) is not None else getattr(old, name) for name in COUNTS}
-        return UsageParts(native=self.native or old.native, modalities=self.modalities or old.modalities, estimated=self.estimated, **pick)
+        return UsageParts(
+            native=self.native or old.native, modalities=self.modalities or old.modalities, units=self.units or old.units,
+            tier=self.tier or old.tier, estimated=self.estimated, **pick,
+        )  # fmt: skip
 
 
 COUNTS = ("input", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
@@ -258,7 +264,7 @@ class Ping(Event, frozen=True, kw_only=True):
 
 
 class Opaque(Event, frozen=True, kw_only=True):
-    """A wire event no codec knows."""
+    """A wire event no codec knows. Empty `raw` says that nothing is lost with it: progress, a comment."""
 
     name: str
     raw: bytes
@@ -277,6 +283,8 @@ class Error(Event, frozen=True, kw_only=True):
     code: str | None = None
     param: str | None = None
     retry_after_s: float | None = None
+    should_retry: bool | None = None
+    """The provider's own word (`x-should-retry`)."""
     request_id: str | None = None
     native: bytes = b""
 

@@ -210,6 +210,15 @@ def loads(data: bytes | str) -> Any:
         raise ValueError("nested too deeply") from None
 
 
+def member(request: Request, name: str, limit_bytes: int = 64 * 1024) -> Any:
+    """The value of one top-level member of the body, without parsing the others; None where it is absent, longer or unreadable."""
+    start, end = request.members.get(name, (0, 0))
+    try:
+        return loads(request.body[start:end]) if 0 < end - start <= limit_bytes else None
+    except (ValueError, RecursionError):
+        return None
+
+
 dumps = msgspec.json.encode
 """Compact JSON bytes; accepts `msgspec.Raw` for parts that are JSON already."""
 
@@ -366,7 +375,8 @@ class Codec(Protocol):
         ...
 
     def models(self, models: Sequence[ModelEntry], asked: Asked) -> bytes:
-        """The list of models in the format's shape, paged where the format pages."""
+        """The list of models in the format's shape, paged where the format pages; where the path names one (`asked.params["model"]`),
+        `models` holds that one alone, and it is the answer."""
         ...
 
     def oracle(self, data: bytes, request: Request | None = None) -> list[str]:

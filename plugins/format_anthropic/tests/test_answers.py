@@ -341,3 +341,26 @@ def test_a_flattened_name_of_another_format_comes_back_as_the_clients() -> None:
     events = foreign(*block(0, ToolCall(call_id="c", name="crm.find"), ("args", "{}")), stop="tool_use")
     request = parse(tools=[{"name": "crm.find", "input_schema": {}}])
     assert json.loads(CODEC.collect(events, request, []))["content"][0]["name"] == "crm.find"
+
+
+CALLED = ToolCall(call_id="c1", name="f", origin="openai")
+
+
+@pytest.mark.parametrize("reason", ["stop", "other", "malformed_call", "stop_sequence", "max_messages"])
+def test_an_answer_that_calls_a_tool_ends_because_of_it(reason: str) -> None:
+    events = foreign(*block(0, CALLED, ("args", "{}")), stop=reason)
+    assert losses_of(events) == (set() if reason == "stop" else {"out.stop_reason;approx"})
+    assert json.loads(CODEC.collect(events, parse(), []))["stop_reason"] == "tool_use"
+
+
+@pytest.mark.parametrize("args", ["{", "[1]", "nope", '{"a":1}x'])
+def test_a_call_whose_arguments_are_no_object_ends_as_one_that_was_cut(args: str) -> None:
+    encoder = CODEC.encoder(parse())
+    body = encoder.feed(foreign(*block(0, CALLED, ("args", args)), stop="tool_use"))
+    assert CODEC.oracle(body) == [] and b'"stop_reason":"max_tokens"' in body
+    assert list(encoder.losses) == ["out.stop_reason;approx"]
+
+
+def test_a_call_without_a_name_gets_one_that_no_tool_has() -> None:
+    body = encode(foreign(*block(0, ToolCall(call_id="c1", name="", origin="openai"), ("args", "{}")), stop="tool_use"))
+    assert shells(decode(body))[0].name == "unnamed" and CODEC.oracle(body) == []

@@ -343,6 +343,7 @@ def test_the_plugin_registers_its_codec_and_surfaces(tmp_path: Path) -> None:
         ("POST", "/v1/messages/count_tokens"),
         ("POST", "/messages/count_tokens"),
         ("GET", "/v1/models"),
+        ("GET", "/v1/models/{model:path}"),
     }
     match = surfaces["GET", "/v1/models"].match
     assert match is not None and match(Headers([(b"anthropic-version", b"2023-06-01")]), "")

@@ -39,7 +39,7 @@ def test_a_prompt_is_one_user_message() -> None:
 def test_what_only_this_format_can_say_is_a_prompt_that_others_refuse(prompt: Any, text: str) -> None:
     made = request(prompt=prompt)
     assert made.text() == text
-    assert json.loads(made.content.named["prompt"]) == prompt
+    assert json.loads(made.content.named["prompts"]) == prompt
 
 
 def test_the_rest_is_named() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from routeiq_format_openai.target import NAMES
 from routeiq_sdk.errors import ClientError
-from routeiq_sdk.request import Content, Message, OutputOptions, ReasoningOptions, Sampling, Tool, ToolChoice
+from routeiq_sdk.request import Content, Message, OutputOptions, ReasoningOptions, Request, Sampling, Tool, ToolChoice
 from routeiq_sdk.stream import (
     Cache,
     Citation,
@@ -18,8 +18,10 @@ from routeiq_sdk.stream import (
     Refusal,
     Text,
     ToolCall,
+    ToolResult,
 )
 from routeiq_sdk.testing import deployment
+from routeiq_sdk.wire import Asked, members
 
 from .test_build import built, user
 from .wire import CODEC, request
@@ -80,11 +82,17 @@ def test_compatible_providers_are_not_sent_what_only_openai_knows() -> None:
     assert built(Content(messages=(user(),), named={"store": b"false"}), provider="groq")[1] == ()
 
 
-@pytest.mark.parametrize("name", ["previous_response_id", "conversation", "background", "prompt", "cached_content"])
-def test_what_would_make_another_answer_is_refused(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "param"),
+    [
+        ("previous_response_id", "previous_response_id"), ("conversation", "conversation"), ("background", "background"),
+        ("prompt", "prompt"), ("cached_content", "cached_content"), ("item_reference", "input"), ("prompts", "prompt"),
+    ],
+)  # fmt: skip
+def test_what_would_make_another_answer_is_refused(name: str, param: str) -> None:
     with pytest.raises(ClientError) as caught:
         built(Content(messages=(user(),), named={name: b'"x"'}))
-    assert caught.value.param == name and name in caught.value.message
+    assert caught.value.param == param and name in caught.value.message
 
 
 def test_media_resolution_is_the_detail_of_images_without_one() -> None:
@@ -169,6 +177,43 @@ def test_cache_breakpoints_go_to_models_that_take_them() -> None:
     assert body["messages"][0]["content"][0]["prompt_cache_breakpoint"] == {"mode": "explicit"} and lost == ()
 
 
+def test_claude_behind_another_service_gets_anthropics_breakpoints() -> None:
+    mark = Cache(3600, native=b'{"type":"ephemeral","ttl":"1h"}')
+    result = ToolResult(call_id="c1", parts=(Text(text="r"),), cache=mark)
+    call = Message(role="assistant", parts=(ToolCall(call_id="c1", name="f"),))
+    messages = (Message(role="system", parts=(Text(text="a", cache=mark),)), call, Message(role="tool", parts=(result,)))
+    content = Content(messages=messages, tools=(Tool(name="f", cache=mark),))
+    at_claude = {"provider": "openrouter", "model": "anthropic/claude-sonnet-4.5"}
+    body, lost = built(content, client="anthropic", **at_claude)
+    system, _, answer = body["messages"]
+    expected = {"type": "ephemeral", "ttl": "1h"}
+    assert [each["cache_control"] for each in (system["content"][0], answer["content"][0], body["tools"][0])] == [expected] * 3
+    assert lost == ()
+    body, lost = built(Content(messages=(user(Text(text="c", cache=Cache(300))),)), client="responses", **at_claude)
+    assert body["messages"][0]["content"][0]["cache_control"] == {"type": "ephemeral"} and lost == ("cache;approx",)
+    assert built(content, client="anthropic", provider="openrouter", model="z/glm")[1] == ("cache;drop",)
+
+
+def test_a_clients_cache_control_is_a_breakpoint() -> None:
+    part = {"type": "text", "text": "x", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    tool = {"type": "function", "function": {"name": "f"}, "cache_control": {"type": "ephemeral"}}
+    body = {"model": "m", "messages": [{"role": "user", "content": [part]}], "tools": [tool]}
+    content = CODEC.parse_request(json.dumps(body).encode(), Asked()).content
+    assert content.messages[0].parts[0].cache == Cache(3600) and content.tools[0].cache == Cache(300)
+
+
+@pytest.mark.parametrize(
+    ("provider", "sent"), [("openai", {"include_usage": True, "include_obfuscation": False}), ("groq", {"include_usage": True})]
+)
+def test_obfuscation_is_asked_of_who_knows_it(provider: str, sent: dict[str, bool]) -> None:
+    asked = b'{"stream_options":{"include_obfuscation":false}}'
+    given = Request(
+        format="responses", model="m", stream=True, body=asked, parse=lambda _: Content(messages=(user(),)), members=members(asked)
+    )
+    built = CODEC.build_request(given, deployment(provider=provider, model="gpt-4o"))
+    assert json.loads(built.body)["stream_options"] == sent and built.losses == ()
+
+
 @pytest.mark.parametrize(
     ("message", "lost"),
     [
@@ -209,4 +254,4 @@ def test_an_edit_that_adds_what_no_member_says_is_reported() -> None:
 
 def test_several_prompts_are_refused_in_words_of_their_client() -> None:
     with pytest.raises(ClientError, match="one prompt of text"):
-        built(Content(named={"prompt": b'["a","b"]'}), client="openai_completions")
+        built(Content(named={"prompts": b'["a","b"]'}), client="openai_completions")

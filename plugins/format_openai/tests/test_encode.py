@@ -201,3 +201,14 @@ def test_log_probabilities_of_edited_text_are_dropped() -> None:
     frames = (ROLE, chunk(choices=[{"index": 0, "delta": {"content": "secret"}, "logprobs": logprobs}]), chunk(None, "stop"), DONE)
     events = [replace(event, value="*") if isinstance(event, BlockDelta) and event.field == "text" else event for event in decoded(*frames)]
     assert b"secret" not in encoded(events, request())
+
+
+@pytest.mark.parametrize(("args", "finish"), [("{}", "tool_calls"), ("", "tool_calls"), ("{", "length"), ('{"a":1}x', "length")])
+def test_a_call_whose_arguments_are_no_json_ends_as_one_that_was_cut(args: str, finish: str) -> None:
+    call = [BlockStart(index=0, block=ToolCall(call_id="c", name="")), BlockDelta(index=0, field="args", value=args), BlockStop(index=0)]
+    encoder = CODEC.encoder(request())
+    body = encoder.feed([MessageStart(id="x"), *call, Stop(reason="tool_use"), MessageEnd()])
+    choices = [choice for each in chunks(body) for choice in each["choices"]]
+    assert CODEC.oracle(body, request()) == [] and choices[-1]["finish_reason"] == finish
+    assert choices[1]["delta"]["tool_calls"][0]["function"]["name"] == "unnamed"
+    assert list(encoder.losses) == (["out.stop_reason;approx"] if finish == "length" else [])

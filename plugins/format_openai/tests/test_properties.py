@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from routeiq_sdk.errors import ClientError
 from routeiq_sdk.stream import BlockStart, Error, MessageEnd, Refusal, Text, ToolCall, replace
@@ -74,14 +74,15 @@ def test_made_up_streams_keep_the_order_rules(frames: list[bytes]) -> None:
 
 
 @given(stream)
+@example([DONE])
+@example([chunk({"tool_calls": [{}, {}]}), DONE])
+@example([chunk({"tool_calls": [{"index": 0, "id": "c1", "function": {"name": "f", "arguments": "{}"}}]}, "eos"), DONE])
 def test_made_up_streams_are_written_anew_within_the_oracle(frames: list[bytes]) -> None:
     events = [replace(event) for event in decoded(*frames)]
     if not events or not isinstance(events[-1], MessageEnd):
         return
     problems = CODEC.oracle(encoded(events, request()), request())
-    assert [
-        problem for problem in problems if problem[:2] not in ("C5", "C7") and problem[:4] != "C10:" and "opens without" not in problem
-    ] == []
+    assert [problem for problem in problems if not problem.startswith("C7")] == []
 
 
 @given(stream)

@@ -107,6 +107,10 @@ def test_an_answer_passes_the_check() -> None:
             {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4, "prompt_tokens_details": {"cached_tokens": 9}},
             (0, 9, None, 1, None),
         ),
+        (
+            {"prompt_tokens": 9, "completion_tokens": 1, "prompt_cache_hit_tokens": 4, "prompt_cache_miss_tokens": 5},
+            (5, 4, None, 1, None),
+        ),
         ({"prompt_tokens": "x", "completion_tokens": None, "prompt_tokens_details": None}, (None, None, None, None, None)),
     ],
 )

@@ -310,3 +310,18 @@ def test_a_tool_that_is_taken_away_is_gone_from_the_conversation_too() -> None:
 def test_a_wrong_tool_in_the_conversation_is_refused_with_its_place() -> None:
     with pytest.raises(ClientError, match=r"input\[0\]\.tools\[0\]"):
         _ = asked(input=[{**ADDED, "tools": [{"type": "function", "name": 5}]}]).tools
+
+
+@pytest.mark.parametrize(
+    ("model", "info", "asked"),
+    [
+        ("gpt-5", {}, True),
+        ("gpt-4o", {}, False),
+        ("my-own", {"base_model": "azure/gpt-4.1"}, False),
+        ("gpt-4o", {"supports_reasoning": True}, True),
+        ("gpt-5", {"supports_reasoning": False}, False),
+    ],
+)
+def test_models_that_never_reason_are_not_asked_for_its_state(model: str, info: dict[str, object], asked: bool) -> None:
+    made = json.loads(CODEC.build_request(request(), deployment(provider="openai", model=model, info=info)).body)
+    assert ("include" in made) is asked

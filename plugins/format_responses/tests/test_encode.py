@@ -128,12 +128,20 @@ def test_interleaved_calls_are_two_open_items() -> None:
     assert [item["arguments"] for item in told(body)[-1]["response"]["output"]] == ['{"a":1}', '{"b":2}']
 
 
+def test_an_empty_text_of_another_format_is_no_message() -> None:
+    call = ToolCall(call_id="c1", name="")
+    blocks = [BlockStart(index=0, block=Text(origin="anthropic")), BlockStop(index=0), BlockStart(index=1, block=call), BlockStop(index=1)]
+    body = encoded([MessageStart(id="x"), *blocks, Stop(reason="tool_use"), MessageEnd()])
+    assert CODEC.oracle(body) == []
+    assert [(item["type"], item["name"]) for item in told(body)[-1]["response"]["output"]] == [("function_call", "unnamed")]
+
+
 def test_a_text_that_goes_on_while_a_call_runs_stays_whole() -> None:
     call = ToolCall(call_id="c1", name="f")
     events = [
-        MessageStart(id="x"), BlockStart(index=0, block=Text()), BlockDelta(index=0, field="text", value="one "), BlockStart(index=1, block=call),
-        BlockDelta(index=0, field="text", value="two"), BlockDelta(index=1, field="args", value="{}"), BlockStop(index=1), BlockStop(index=0),
-        Stop(reason="tool_use"), MessageEnd(),
+        MessageStart(id="x"), BlockStart(index=0, block=Text()), BlockDelta(index=0, field="text", value="one "),
+        BlockStart(index=1, block=call), BlockDelta(index=0, field="text", value="two"), BlockDelta(index=1, field="args", value="{}"),
+        BlockStop(index=1), BlockStop(index=0), Stop(reason="tool_use"), MessageEnd(),
     ]  # fmt: skip
     body = encoded(events)
     message, called = told(body)[-1]["response"]["output"]

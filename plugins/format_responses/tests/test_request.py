@@ -163,4 +163,5 @@ def test_state_that_only_its_maker_has_is_named(name: str) -> None:
 
 
 def test_an_item_reference_is_state_too() -> None:
-    assert content(input=[{"type": "item_reference", "id": "msg_9"}]).named["previous_response_id"] == b'"msg_9"'
+    named = content(input=[{"type": "item_reference", "id": "msg_9"}], previous_response_id="r").named
+    assert (named["item_reference"], named["previous_response_id"]) == (b'"msg_9"', b'"r"')

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from routeiq_prices.bill import bill
+from routeiq_prices.keys import PIECES
 from routeiq_prices.plugin import Book, Config, Prices
 from routeiq_prices.table import Shipped, Table
 from routeiq_sdk import ConfigError
@@ -208,7 +209,9 @@ def test_the_shipped_list_is_sound() -> None:
         found = table.find(at(provider, model))
         assert found is not None and found.prices, name
         assert all(value >= 0 for value in found.prices.values()), name
-        assert all(value < Decimal("0.01") for key, value in found.prices.items() if not key.startswith(("*", "web_search"))), name
+        tokens = {key: value for key, value in found.prices.items() if not key.startswith(("*", "web_search")) and key not in PIECES}
+        assert all(value < Decimal("0.01") for value in tokens.values()), name
+        assert all(found.prices.get(piece, 0) < 1 for piece in PIECES), name
 
 
 def test_a_wildcard_deployment_does_not_grow_the_book() -> None:

@@ -39,6 +39,8 @@ from .deployments import CHAT, COUNT, GENERATE, MESSAGES, ROWS, made, url
         ("anthropic", "http://h:1/v1/messages", MESSAGES, "http://h:1/v1/messages"),
         ("anthropic", "http://h:1/v1/messages", COUNT, "http://h:1/v1/messages/count_tokens"),
         ("anthropic", "https://h/anthropic", MESSAGES, "https://h/anthropic/v1/messages"),
+        ("gemini", None, "/ws/google.ai.x", "https://generativelanguage.googleapis.com/ws/google.ai.x"),
+        ("gemini", "http://h:1/v1beta", "/upload/v1beta/files", "http://h:1/upload/v1beta/files"),
         ("gemini", None, GENERATE, "https://generativelanguage.googleapis.com/v1beta/models/g:generateContent"),
         ("gemini", "http://h:1/v1", GENERATE, "http://h:1/v1/models/g:generateContent"),
         ("gemini", "http://h:1", f"{GENERATE}?alt=sse", "http://h:1/v1beta/models/g:generateContent?alt=sse"),

@@ -107,10 +107,10 @@ def _build(document: Document) -> None:
     """The graph that `serve` would start, with its plugins constructed and nothing started."""
     import asyncio
 
-    from ..pipeline.watchdog import Watchdog
     from ..runtime.build import build
+    from ..runtime.graph import Live
 
-    asyncio.run(build(document, Watchdog(), start=False))
+    asyncio.run(build(document, Live(), start=False))
 
 
 def show(args: Namespace) -> int:

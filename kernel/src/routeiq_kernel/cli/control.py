@@ -27,6 +27,19 @@ def add_verb(subparsers: Any, verb: str, text: Callable[[dict[str, Any]], str], 
 
 
 def run(args: Namespace) -> int:
+    return tell(args, ask_gateway(args, {"op": args.verb}, args.timeout_s), args.text)
+
+
+def tell(args: Namespace, answer: dict[str, Any], text: Callable[[dict[str, Any]], str]) -> int:
+    problems = answer.get("errors", ())
+    if problems and not args.json:
+        return complain(problems)
+    say(args, answer, text)
+    return 1 if problems else 0
+
+
+def ask_gateway(args: Namespace, message: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    """The gateway that runs with the flags' state directory and port. Raises `ConfigError` where none answers."""
     from routeiq_sdk import ConfigError
 
     from ..config.kernel import kernel_settings
@@ -39,12 +52,7 @@ def run(args: Namespace) -> int:
     except ConfigError:  # a gateway can be asked, and stopped, while its file is broken
         settings = kernel_settings(load_here({**flags, "config": os.devnull}))
     path = socket_path(settings.state_dir, settings.port if "kernel.port" in flags else None)
-    answer = ask(path, {"op": args.verb}, args.timeout_s)
-    problems = answer.get("errors", ())
-    if problems and not args.json:
-        return complain(problems)
-    say(args, answer, args.text)
-    return 1 if problems else 0
+    return ask(path, message, timeout_s)
 
 
 def _reloaded(answer: dict[str, Any]) -> str:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .. import __version__
-from . import config, control, doctor, plugins, serve
+from . import config, control, doctor, explain, plugins, serve
 from .command import command, complain, guarded
 
-MODULES = (serve, control, config, plugins, doctor)
+MODULES = (serve, control, explain, config, plugins, doctor)
 GROUP = "routeiq.commands"
 EXIT_INTERRUPTED = 130
 

@@ -13,6 +13,7 @@ from .command import command, complain
 if TYPE_CHECKING:
     from ..config.load import Document
     from ..process.worker import Work
+    from ..runtime.peers import Exchange
     from ..runtime.shared import Shared
     from ..web.app import Gateway
 
@@ -65,13 +66,13 @@ def _everything(error: Any, document: Document | None) -> list[str]:
     return list(dict.fromkeys((*error.problems, *(examine(document).problems if document else ()))))
 
 
-async def make_gateway(document: Document, shared: Shared) -> Gateway:
+async def make_gateway(document: Document, shared: Shared, exchange: Exchange) -> Gateway:
     """Raises `ConfigError` with everything that is wrong, not only with what was found first."""
     from routeiq_sdk import ConfigError, GraphError
 
-    from ..process.worker import make_gateway
+    from ..web.app import Gateway
 
     try:
-        return await make_gateway(document, shared)
+        return await Gateway.start(document, shared, exchange)
     except (ConfigError, GraphError) as error:
         raise ConfigError(*_everything(error, document)) from error

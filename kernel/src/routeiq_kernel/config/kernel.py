@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from attrs import evolve, field, frozen
 from msgspec import Meta
@@ -36,12 +37,19 @@ class Limits:
 @frozen
 class Timeouts:
     connect_s: Length = setting(10.0, help="connection to a provider")
-    first_token_s: Length = setting(120.0, key="router_settings.stream_timeout", help="first content of a stream")
-    idle_s: Length = setting(60.0, help="silence inside a stream")
-    total_s: Length = setting(600.0, key="router_settings.timeout litellm_settings.request_timeout", help="whole answer, all attempts")
+    first_token_s: Length | None = setting(
+        None, key="router_settings.stream_timeout", help="first content of a stream; unset: 120, or what a plugin says of the deployment"
+    )
+    idle_s: Length = setting(30.0, help="silence inside a stream")
+    attempt_s: Length = setting(600.0, key="router_settings.timeout litellm_settings.request_timeout", help="one attempt at an answer")
+    total_s: Length | None = setting(None, help="all attempts until the first content of the answer; unset: twice attempt_s")
     send_stall_s: Length = setting(60.0, help="a client that stopped reading is cut")
     headers_after_s: Length = setting(15.0, help="without content by then, headers go out and keepalives follow")
     keepalive_s: Length = setting(15.0, help="silence towards the client before a keepalive")
+
+    @property
+    def all_s(self) -> float:
+        return self.total_s or 2 * self.attempt_s
 
 
 @frozen
@@ -86,6 +94,9 @@ class Settings:
     no_proxy: tuple[str, ...] = setting((), env="NO_PROXY no_proxy", help="hosts and domains that are reached without it")
     ca_bundle: Path | None = setting(None, env="SSL_CERT_FILE", help="certificate authorities (PEM) for everything that dials out")
     routing_strategy: str = setting("simple-shuffle", key="router_settings.routing_strategy", help="who gets a request")
+    model_group_alias: Mapping[str, Any] = setting(
+        {}, key="router_settings.model_group_alias", help="further names: alias: model, or alias: {model: …, hidden: true}"
+    )
     max_concurrent_requests: Count = setting(
         0, env="ROUTEIQ_MAX_CONCURRENT_REQUESTS", key="general_settings.global_max_parallel_requests", help="of all workers; 0 is no limit"
     )

@@ -161,7 +161,11 @@ class Reader:
             entries = {key: self.convert(item, each, f"{path}.{key}", where=where, hide=hide) for key, each in value.items()}
             return NOTHING if NOTHING in entries.values() else entries
         if attrs.has(bare):
-            return self.build(bare, value, path, layers=False)
+            before = len(self.problems)
+            built = self.build(bare, value, path, layers=False)
+            if isinstance(value, dict) and isinstance(value.get("name"), str):
+                self.problems[before:] = [f"{problem}, in {value['name'][:60]!r}" for problem in self.problems[before:]]
+            return built
         try:
             return msgspec.convert(value, kind, strict=True, dec_hook=_custom)
         except msgspec.ValidationError as error:

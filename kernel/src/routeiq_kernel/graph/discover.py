@@ -58,17 +58,18 @@ class blame:
 def installed(path: Sequence[str] | None = None) -> Installed:
     """Every plugin on `path` (default `sys.path`). Raises `GraphError` naming all pairs of distributions that claim one name."""
     path = list(sys.path if path is None else path)
-    dists: dict[str, metadata.Distribution] = {}
+    dists: dict[str, tuple[metadata.Distribution, str, str]] = {}
     for dist in metadata.distributions(path=path):
         if GROUP in (dist.read_text("entry_points.txt") or ""):  # parsing only what mentions the group keeps listing cheap
-            dists.setdefault(normalised(dist.name), dist)  # the first one of a name wins, as for imports
+            name, version = _name_and_version(dist)
+            dists.setdefault(normalised(name), (dist, name, version))  # the first one of a name wins, as for imports
     standard = next(iter(metadata.distributions(name=STANDARD_SET, path=path)), None)
     wanted = _dependencies(standard) if standard else ()
     plugins: dict[str, Found] = {}
     problems = []
-    for key, dist in sorted(dists.items()):
+    for key, (dist, name, version) in sorted(dists.items()):
         for entry in dist.entry_points.select(group=GROUP):
-            found = Found(entry.name, dist.name, dist.version, entry.value, key in wanted)
+            found = Found(entry.name, name, version, entry.value, key in wanted)
             first = plugins.setdefault(entry.name, found)
             if first.dist != found.dist:
                 both = f"both {first.dist} {first.version} and {found.dist} {found.version} provide it"
@@ -76,6 +77,13 @@ def installed(path: Sequence[str] | None = None) -> Installed:
     if problems:
         raise GraphError(*problems)
     return Installed(dict(sorted(plugins.items())), () if standard else (NOTHING_STANDARD,))
+
+
+def _name_and_version(dist: metadata.Distribution) -> tuple[str, str]:
+    """`dist.name` and `dist.version` each parse all metadata, the README in it included."""
+    head = (dist.read_text("METADATA") or "").partition("\n\n")[0]
+    name, version = (re.search(rf"^{field}: *(.+)$", head, re.MULTILINE) for field in ("Name", "Version"))
+    return (name[1].strip(), version[1].strip()) if name and version else (dist.name, dist.version)
 
 
 def _dependencies(dist: metadata.Distribution) -> set[str]:

@@ -10,11 +10,12 @@ from typing import Any
 
 from attrs import frozen
 from routeiq_sdk import CLOCK, GraphError, Manifest, ServiceKey
+from routeiq_sdk.services import PEERS
 
 from .discover import api_problem
 
 Key = ServiceKey[Any]
-BUILTIN: frozenset[Key] = frozenset({CLOCK})
+BUILTIN: frozenset[Key] = frozenset({CLOCK, PEERS})
 """What the kernel provides itself."""
 
 

@@ -64,9 +64,29 @@ def cost_of(rc: Rc, usage: UsageParts | None) -> Cost | None:
         return None
     if usage is None and (rc.first_token_s is None or rc.operation not in SPENDS):
         return None
+    if rc.operation == "pass_through":
+        return Cost(missing=("model",), source="whatever model the provider took")
     if rc.priced is None or rc.priced[0] is not usage:
         rc.priced = usage, book.cost(rc.bound.deployment, usage, operation=rc.operation, tier=_tier(rc))
     return rc.priced[1]
+
+
+def bill(rc: Rc) -> tuple[UsageParts | None, Cost | None]:
+    """Of the whole request: the usage of the answer that the client has, joined or not, and the cost of all attempts."""
+    usage = usage_of(rc)
+    cost = cost_of(rc, usage)
+    if rc.rescue is not None:
+        known = (each.usage for each in reversed(rc.attempts) if each.usage is not None)
+        usage = rc.rescue.usage(usage) if usage is not None else next(known, None)
+    for spent in rc.spent:
+        cost = spent if cost is None else _sum(cost, spent)
+    return usage, cost
+
+
+def _sum(one: Cost, other: Cost) -> Cost:
+    usd = None if one.usd is None or other.usd is None else one.usd + other.usd
+    source = one.source if one.source == other.source else ", ".join(filter(None, (one.source, other.source)))
+    return structs.replace(one, usd=usd, estimated=True, missing=tuple({*one.missing, *other.missing}), source=source)
 
 
 def _tier(rc: Rc) -> str | None:

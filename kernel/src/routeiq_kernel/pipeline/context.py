@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from routeiq_sdk import RequestContext, RouteIQError, Secret, Surface
-from routeiq_sdk.stream import Cost, Error, UsageParts
+from routeiq_sdk.stream import Cost, Error, Event, UsageParts
 from routeiq_sdk.wire import Asked, Codec, Encoder, Headers
 
 from .watchdog import Watch
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from .egress import Egress
     from .forward import Forward
     from .ingress import Ingress
+    from .rescue import Rescuer
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
+Batches = AsyncGenerator[Sequence[Event], None]
 
 CREDENTIALS = frozenset({
     b"authorization", b"x-api-key", b"x-litellm-api-key", b"x-goog-api-key", b"api-key", b"cookie", b"proxy-authorization",
@@ -38,11 +40,19 @@ class Stopped(RouteIQError):
         self.error, self.status = error, status
 
 
+class Broken(Stopped):
+    """The provider failed behind the commit point. `phase` as in `UpstreamError`."""
+
+    def __init__(self, error: Error, status: str = "error", phase: str = "body") -> None:
+        super().__init__(error, status)
+        self.phase = phase
+
+
 class Rc(RequestContext):
     __slots__ = (
-        "bound", "bytes_out", "codec", "detail", "dropped", "egress", "encoder", "finish", "first_token_s", "forward", "gone", "graph",
-        "hang_up", "http_status", "ingress", "losses", "meant", "method", "outcome_error", "outcome_status", "params", "priced", "record",
-        "route_taken", "said", "usage", "watch",
+        "began_s", "bound", "bytes_out", "codec", "detail", "dropped", "egress", "encoder", "finish", "first_token_s", "forward", "gone",
+        "graph", "hang_up", "http_status", "ingress", "kept", "losses", "meant", "method", "outcome_error", "outcome_status", "params",
+        "priced", "record", "rescue", "route_taken", "said", "spent", "tries", "usage", "watch",
     )  # fmt: skip
 
     graph: Graph
@@ -50,6 +60,8 @@ class Rc(RequestContext):
     watch: Watch
     ingress: Ingress
     egress: Egress
+    began_s: float
+    """When the current attempt did."""
     bound: Bound | None
     usage: UsageParts | None
     first_token_s: float | None
@@ -63,6 +75,14 @@ class Rc(RequestContext):
     """The provider that the request was first meant for."""
     priced: tuple[UsageParts | None, Cost] | None
     """The last answer of the price book, and to what."""
+    kept: list[Any] | None
+    """What a stream has delivered: the provider's bytes (RAW), or events as the encoder got them. None: not kept, or too much."""
+    rescue: Rescuer | None
+    """How this attempt finishes an answer that broke off."""
+    spent: list[Cost]
+    """On attempts whose answers broke off."""
+    tries: int
+    """The number of the current or last attempt."""
     said: int
     """Tokens of the answer so far, roughly: for an estimate where the provider does not count."""
 
@@ -74,12 +94,13 @@ class Rc(RequestContext):
         self.started_s = monotonic()
         self.principal = self.request = self.plan = self.bound = self.usage = None
         self.first_token_s = self.outcome_error = self.record = self.forward = self.priced = None
-        self.attempts, self.state = [], {}
+        self.kept = self.rescue = self.fallbacks = None
+        self.attempts, self.choices, self.spent, self.state, self.excluded = [], [], [], {}, {}
         self.client_credentials = {}
         self.headers = NO_HEADERS
         self.finish: str | None = None
         self.losses: tuple[str, ...] = ()
-        self.dropped = self.bytes_out = self.http_status = self.said = 0
+        self.dropped = self.bytes_out = self.http_status = self.said = self.tries = 0
         self.outcome_status = self.meant = ""
         self.encoder: Encoder | None = None
         """What writes the stream, on the EVENTS path."""

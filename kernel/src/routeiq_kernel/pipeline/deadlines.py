@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import monotonic
 
 from routeiq_sdk import Deployment
+from routeiq_sdk.services import StreamTerms
 from routeiq_sdk.stream import Error
 
 from ..config.kernel import Settings
@@ -19,19 +20,27 @@ MESSAGES = {
 }
 
 
-class Deadlines:
-    __slots__ = ("_idle_s", "first", "total")
+FIRST_CONTENT_S = 120.0
+USUAL = StreamTerms()
 
-    def __init__(self, settings: Settings, deployment: Deployment, begun: float, stream: bool) -> None:
-        """`begun`: when the first attempt started; `total_s` covers all of them."""
+
+class Deadlines:
+    """`total` is the end of this attempt, `first` that of the wait for its first content. `begun`: when the first attempt started."""
+
+    __slots__ = ("_idle_s", "buffer", "first", "total")
+
+    def __init__(self, settings: Settings, deployment: Deployment, begun: float, terms: StreamTerms | None) -> None:
+        """`terms` are those of a streamed answer, None for a whole one."""
         times = settings.timeouts
         now = monotonic()
-        total = begun + times.total_s
-        if deployment.timeout_s is not None:
-            total = min(total, now + deployment.timeout_s) if not stream else total
+        total = begun + times.all_s
+        self._idle_s, self.buffer = times.idle_s, terms is not None and terms.buffer
+        if terms is None:
+            self.first = self.total = min(total, now + (deployment.timeout_s or times.attempt_s))
+            return
         self.total = total
-        self.first = min(total, now + (deployment.stream_timeout_s or deployment.timeout_s or times.first_token_s)) if stream else total
-        self._idle_s = times.idle_s
+        usual_s = times.first_token_s or terms.first_content_s or min(FIRST_CONTENT_S, times.attempt_s)
+        self.first = min(total, now + (deployment.stream_timeout_s or deployment.timeout_s or usual_s))
 
     def idle(self) -> float:
         """A committed stream may go on as long as it flows, so `total` binds whole answers and the time before the commit only."""

@@ -7,6 +7,7 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from time import monotonic
+from urllib.parse import quote
 
 from ..runtime.guard import fold_sync
 from .context import Rc, Send
@@ -106,7 +107,10 @@ class Egress:
 
     def tick(self, now: float) -> None:
         """Called by the watchdog."""
-        if not self.streaming or self.busy or self.ended or self._alive is not None:
+        if self.ended:
+            return
+        self._rc.ingress.tick()
+        if not self.streaming or self.busy or self._alive is not None:
             return
         timeouts = self._rc.graph.settings.timeouts
         if now - self.last_s > (timeouts.keepalive_s if self.started else timeouts.headers_after_s):
@@ -128,9 +132,16 @@ class Egress:
 
 
 def own_headers(rc: Rc, plain: bool = False) -> RawHeaders:
-    lines: RawHeaders = [(b"x-request-id", rc.request_id.encode())]
+    id = rc.request_id.encode()
+    lines: RawHeaders = [(b"x-request-id", id)]
     if rc.graph.live.draining or rc.hang_up:
         lines.append((b"connection", b"close"))
+    if rc.tries and rc.bound is not None:
+        deployment = rc.bound.deployment
+        lines += (
+            (b"x-routeiq-decision", id), (b"x-routeiq-model", _printable(deployment.model)),
+            (b"x-routeiq-deployment", _printable(deployment.id)), (b"x-routeiq-attempts", b"%d" % rc.tries),
+        )  # fmt: skip
     if rc.losses:
         lines.append((b"x-routeiq-lossy", lossy(rc.losses)))
     if rc.graph.settings.debug_headers:
@@ -140,6 +151,11 @@ def own_headers(rc: Rc, plain: bool = False) -> RawHeaders:
         for name, value in fold_sync(chain, (), rc):
             lines.append((name.lower().encode("latin-1"), value.encode("latin-1")))
     return lines
+
+
+def _printable(name: str) -> bytes:
+    """A client chooses what a wildcard stands for."""
+    return name.encode() if name.isascii() and name.isprintable() else quote(name).encode()
 
 
 def lossy(losses: tuple[str, ...]) -> bytes:

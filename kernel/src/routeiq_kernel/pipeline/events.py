@@ -7,36 +7,43 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import CancelledError
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from time import monotonic
 
 from routeiq_sdk import PluginFailure, UpstreamError
 from routeiq_sdk.resources import UpstreamResponse
 from routeiq_sdk.stream import BlockDelta, BlockStart, Error, Event, Media, MessageEnd, OpaqueBlock, Stop, ToolCall, Usage
-from routeiq_sdk.wire import Codec
+from routeiq_sdk.wire import Codec, sse_data
 
 from .account import CHARS_PER_TOKEN
 from .channel import Channel, Closed
-from .context import Rc, Stopped
+from .context import Batches, Broken, Rc, Stopped
 from .deadlines import Deadlines, timed_out
 from .executor import Executor
-from .raw import HELD_BYTES, SILENCE_S, after, cut, nothing_yet
+from .owners import own
+from .raw import HELD_BYTES, SILENCE_S, after, cut, nothing_yet, too_large
+from .rescue import KEPT_BYTES, Joiner, continued
 from .watchdog import NEVER, Watch
 
+FIRST = 8
+"""Events in which a stream says its id."""
 SPOKEN = frozenset(("text", "args", "input", "transcript"))
-Batches = AsyncGenerator[Sequence[Event], None]
 Source = Callable[[Watch], Batches]
 """Makes the batches, given the watch of the task that will read them."""
 
 
 async def stream_events(rc: Rc, source: Source, deadlines: Deadlines) -> str:
-    """Returns the outcome. Raises `UpstreamError` before the commit point, `Stopped` or `PluginFailure` after it."""
+    """Returns the outcome. Raises `UpstreamError` before the commit point, `Broken`, `Stopped` or `PluginFailure` after it."""
     channel = Channel(rc.graph.settings.channel_bytes)
+    unknown = bool(rc.surface.owns) and rc.bound is not None and rc.bound.codec is rc.codec
     rc.egress.wait()
     pump = asyncio.get_running_loop().create_task(_Pump(rc, channel, deadlines).run(source))
     try:
         while True:
             data = await channel.take()
+            if data and unknown:
+                unknown = False
+                await own(rc, *map(sse_data, rc.codec.framer().feed(data)[:FIRST]))
             if channel.end == "complete":
                 await rc.egress.end(data)
                 rc.ingress.stop()
@@ -60,10 +67,12 @@ class _Pump:
     def __init__(self, rc: Rc, channel: Channel, deadlines: Deadlines) -> None:
         assert rc.request is not None
         self.rc, self.channel, self.deadlines = rc, channel, deadlines
-        self.encoder = rc.encoder = rc.codec.encoder(rc.request)
+        self.encoder = rc.encoder = rc.rescue.encoder if rc.rescue else rc.codec.encoder(rc.request)
+        self.joiner = Joiner(rc.rescue) if rc.rescue else None
         self.committed = self.flowing = False
         self.held: list[bytes] = []
         self.waiting = 0
+        self.room = rc.graph.settings.limits.max_response_bytes if deadlines.buffer else HELD_BYTES
 
     async def run(self, source: Source) -> None:
         """What ends the stream travels in the channel's close; raises what only the request's task may handle."""
@@ -71,6 +80,8 @@ class _Pump:
         assert task is not None
         watch = Watch(task)
         batches = source(watch)
+        if self.rc.rescue and self.rc.rescue.prefix:
+            batches = continued(batches, self.rc.rescue)
         self.executor = Executor(self.rc, watch, whole=False)
         watches = self.rc.graph.live.watchdog.watches
         watches.add(watch)
@@ -84,7 +95,7 @@ class _Pump:
             if watch.fired is not None:
                 self.channel.close(after(self.committed, timed_out(watch.fired)))
         except (UpstreamError, Stopped, PluginFailure) as error:
-            self.channel.close(Stopped(error.error, "truncated") if self.committed and isinstance(error, UpstreamError) else error)
+            self.channel.close(Broken(error.error, "truncated") if self.committed and isinstance(error, UpstreamError) else error)
         except Closed:
             pass
         finally:
@@ -115,19 +126,26 @@ class _Pump:
             self.rc.watch.until, self.rc.watch.what = self.deadlines.total, "total"
         before = events
         events = await self.executor.feed(events)
+        made: Error | None = None
         if error is not None or events is not before:
-            error = next((event for event in events if isinstance(event, Error)), error)
+            made = next((event for event in events if isinstance(event, Error)), None)
             events = [event for event in events if not isinstance(event, Error)]
-            if error is not None and not self.committed:
-                raise Stopped(error)
-        if not self.committed and any(map(commits, events)):
+            if made is not None and not self.committed:
+                raise Stopped(made)
+        if self.joiner is not None:
+            events = self.joiner.feed(events)
+        if not self.committed and self._commits(events):
             self.committed = True
             self.rc.first_token_s = monotonic() - self.rc.started_s
         data = self.encoder.feed(events)
+        if self.rc.kept is not None:
+            self.rc.kept.append(events)
+            if self.rc.bytes_out > KEPT_BYTES:
+                self.rc.kept = None
         if not self.committed:
             self.held.append(data)
             self.waiting += len(data)
-            if self.waiting > HELD_BYTES:
+            if self.waiting > self.room:
                 raise UpstreamError(nothing_yet(), "body")
             return False
         if self.held:
@@ -135,9 +153,17 @@ class _Pump:
             self.held = []
         if data:
             await self.channel.put(data)
+        if made is not None and made is not error:
+            raise Stopped(made)
         if error is not None:
-            raise Stopped(error)
+            raise Broken(error)
         return bool(events) and isinstance(events[-1], MessageEnd)
+
+    def _commits(self, events: Sequence[Event]) -> bool:
+        """A rescue goes on with an encoder that cannot take back what it is given, so all of that is the client's."""
+        if self.joiner is not None:
+            return not all(isinstance(event, Usage) for event in events)
+        return any(map(commits, events)) and not (self.deadlines.buffer and not isinstance(events[-1], MessageEnd))
 
 
 def commits(event: Event) -> bool:
@@ -209,9 +235,7 @@ async def decoded(rc: Rc, response: UpstreamResponse, codec: Codec, watch: Watch
             try:
                 frames = framer.feed(data) if data else framer.close()
             except ValueError as error:
-                raise UpstreamError(
-                    Error(kind="bad_gateway", message=f"The provider sent an event that is too large: {error}."), "body"
-                ) from None
+                raise UpstreamError(too_large(error), "body") from None
             events = [event for frame in frames for event in decoder.feed(frame)]
             if not data:
                 events += decoder.close()

@@ -10,19 +10,20 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
 from msgspec import json
-from routeiq_sdk import Call, ClientError, Content, Message, Request, UpstreamError
+from routeiq_sdk import Call, ClientError, Content, FailureMode, Hold, Message, Request, UpstreamError
 from routeiq_sdk.resources import UpstreamResponse
 from routeiq_sdk.stream import Error, Text
 from routeiq_sdk.wire import loads, members, patch, sse_data
 
 from ..runtime.graph import Bound, account
 from ..runtime.surfaces import PART
-from .attempts import answer, header, own_credentials, prepared, refused, send_whole
+from .attempts import Answer
+from .call import header, own_credentials, prepared, refused, send_whole
 from .context import Rc, Stopped
 from .deadlines import Deadlines
 from .ingress import is_upload
 from .multipart import Upload, boundary_of
-from .owners import own, owner, read
+from .owners import disown, own, owner, read
 from .recorder import Record
 from .socket import relay
 
@@ -33,7 +34,8 @@ UNSAFE = re.compile(r"(^|/)(/|\.{1,2}(;[^/]*)?(/|$))|[\\\x00-\x1f\x7f]")
 MAX_DEPTH, MAX_ENCODED = 64, 4
 
 
-async def forward(rc: Rc) -> str:
+async def forward(rc: Rc, answer: Answer) -> str:
+    _ask_gates(rc)
     job = rc.forward = Forward(rc)
     try:
         model = await job.receive()
@@ -54,7 +56,7 @@ class Forward:
         self._rc = rc
         _check_path(rc)
         self.upload: Upload | None = None
-        self.body, self.spans = b"", dict[str, tuple[int, int]]()
+        self.body, self.spans, self._by = b"", dict[str, tuple[int, int]](), ""
         self.spent = self._named = False
         self._only: tuple[str, Bound] | None = None
 
@@ -67,7 +69,7 @@ class Forward:
         elif is_upload(surface, rc.headers):
             in_form = surface.model == "body"
             self.upload = Upload(rc, boundary_of(rc.headers.get("content-type") or "") if in_form else None)
-            rc.watch.until, rc.watch.what = monotonic() + rc.graph.settings.timeouts.total_s, "total"
+            rc.watch.until, rc.watch.what = monotonic() + rc.graph.settings.timeouts.all_s, "total"
             name = await self.upload.model()
         else:
             self.body = await rc.ingress.body()
@@ -89,9 +91,10 @@ class Forward:
 
     async def _choose(self, name: str | None) -> str:
         rc, surface, self._named = self._rc, self._rc.surface, name is not None
-        ids = [part for key, value in rc.params.items() if key != "model" for part in value.split("/")]
-        ids += read(self.body, surface.refers) if surface.refers and self.body else []
-        found = await owner(rc, ids)
+        ids = {part: key != "rest" for key, value in rc.params.items() if key != "model" for part in value.split("/")}
+        ids |= dict.fromkeys(read(self.body, surface.refers) if surface.refers and self.body else (), True)
+        maker = await owner(rc, ids)
+        found, self._by = maker or (None, "")
         bounds = [bound for bound in (rc.graph.models.find(name) if name else rc.graph.models.by_id.values()) if self._fits(bound)]
         if found is not None and self._fits(found) and (name is None or found.deployment.group == name):
             bounds = [found]
@@ -100,7 +103,7 @@ class Forward:
         if not bounds:
             raise ClientError(f"No deployment{f' of {name!r}' if name else ''} serves this.", kind="not_found", code="no_deployment")
         if ids and surface.provider is None and len({account(bound) for bound in bounds}) > 1:
-            message = f"It is not known which deployment has {ids[0][:100]!r}: name its model in the header x-routeiq-model."
+            message = f"It is not known which deployment has {next(iter(ids))[:100]!r}: name its model in the header x-routeiq-model."
             raise ClientError(message, kind="not_found", code="unknown_owner")
         self._only = (name or bounds[0].deployment.group, bounds[0])
         return self._only[0]
@@ -151,6 +154,8 @@ class Forward:
             if rc.surface.model == "body" and header(response, b"content-type").lower().startswith(b"text/html"):
                 error = Error(kind="bad_gateway", code="upstream_error", message="The provider answered with a page of HTML.")
                 raise UpstreamError(error, "headers")
+            if rc.method == "DELETE" and rc.params.keys() == {"id"}:
+                await disown(rc, rc.params["id"])
             return await self._pass_on(response, bound, deadlines)
         finally:
             response.close()
@@ -190,12 +195,13 @@ class Forward:
             held.append(data)
             room -= len(data)
         rc.first_token_s = monotonic() - rc.started_s
+        rc.usage = rc.surface.asks(self.body) if rc.surface.asks and self.body else None
         if room > 0:
             body = b"".join(held)
             if rc.record is not None:
                 rc.record.add(rc.record.upstream, body)
-            rc.usage = (rc.surface.usage or rc.codec.usage)(body)
-            await own(rc, body)
+            rc.usage = (rc.surface.usage or rc.codec.usage)(body) or rc.usage
+            await own(rc, body, by=self._by)
             await send_whole(rc, body, response.status, headers)
             return "complete"
         await rc.egress.begin(response.status, [*headers, *(pair for pair in response.headers if pair[0] == b"content-length")])
@@ -219,6 +225,15 @@ class Forward:
                 usage = reads(sse_data(frame)) if reads and b'"usage' in frame else None
                 rc.usage = usage.over(rc.usage) if usage and rc.usage else usage or rc.usage
             await rc.egress.write(data)
+
+
+def _ask_gates(rc: Rc) -> None:
+    """What judges answers does not see those that are passed on, so it must have said that it need not."""
+    chains = rc.graph.chains
+    for gate in [cell.manifest for cell in (*chains.on_stream_event, *chains.on_block, *chains.on_response)]:
+        if gate.on_failure is FailureMode.CLOSED and gate.hold is not Hold.NOTHING and rc.operation not in gate.operations:
+            message = f"The plugin {gate.name!r} judges answers and cannot see those of {rc.operation}."
+            raise Stopped(Error(kind="denied", code="undeclared_operation", message=message), "denied")
 
 
 def _check_path(rc: Rc) -> None:

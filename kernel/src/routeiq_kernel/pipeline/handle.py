@@ -6,14 +6,16 @@ import re
 from time import monotonic, time
 from typing import Any
 
+from msgspec import structs
 from routeiq_sdk import ClientError, Outcome, Principal, Reject
 from routeiq_sdk.stream import Error
 from routeiq_sdk.wire import Headers
 
 from ..runtime.guard import ask, fold
-from .account import cost_of, count, must_count, usage_of
+from .account import bill, count, must_count
 from .aside import tell_aside
-from .attempts import JSON, answer
+from .attempts import Answer, answer
+from .call import JSON
 from .context import CREDENTIALS, Rc, Stopped
 from .forward import forward
 from .ingress import is_upload, too_large
@@ -22,16 +24,20 @@ from .recorder import Record
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-async def work(rc: Rc, headers: Headers) -> str:
-    """Returns the outcome; raises whatever ended the request."""
+async def work(rc: Rc, headers: Headers, answer: Answer = answer) -> str:
+    """Returns the outcome; raises whatever ended the request. One that comes with its principal is not authenticated."""
     check_head(rc, headers)
-    await _authenticate(rc, headers)
+    rc.headers = Headers([pair for pair in headers.raw if pair[0] not in CREDENTIALS])
+    if rc.principal is None:
+        await _authenticate(rc, headers)
     if rc.surface.kind != "generate":
-        return await _local(rc) if rc.surface.kind == "local" else await forward(rc)
+        return await _local(rc) if rc.surface.kind == "local" else await forward(rc, answer)
     body = await rc.ingress.body()
     rc.ingress.listen()
     rc.watch.until = float("inf")
     request = rc.request = rc.codec.parse_request(body, rc.asked())
+    if request.stream:
+        rc.ingress.tick()
     if rc.graph.live.recorder is not None:
         rc.record = Record(time())
         rc.record.request = body
@@ -50,7 +56,8 @@ def check_head(rc: Rc, headers: Headers) -> None:
                 kind="headers_too_large", code="too_many_headers", message=f"The request has more than {limits.max_headers} header fields."
             )
         )
-    if sum([len(name) + len(value) for name, value in headers.raw]) > limits.max_header_bytes:
+    names, values = map(b"".join, zip(*headers.raw, strict=True)) if headers.raw else (b"", b"")
+    if len(names) + len(values) > limits.max_header_bytes:
         raise Stopped(
             Error(kind="headers_too_large", code="headers_too_large", message=f"The headers exceed {limits.max_header_bytes} bytes.")
         )
@@ -62,7 +69,7 @@ def check_head(rc: Rc, headers: Headers) -> None:
         limit = limits.max_upload_bytes if is_upload(rc.surface, headers) else limits.max_body_bytes
         if int(length) > limit:
             raise Stopped(too_large(limit))
-    if CONTROL.search(b"".join([value for _, value in headers.raw])):
+    if CONTROL.search(values):
         raise ClientError("A header holds control characters.", code="invalid_header")
     if headers.get("content-encoding") not in (None, "identity"):
         raise ClientError("Compressed request bodies are not accepted: send identity.", kind="invalid_request", code="content_encoding")
@@ -70,7 +77,6 @@ def check_head(rc: Rc, headers: Headers) -> None:
 
 async def _authenticate(rc: Rc, headers: Headers) -> None:
     principal: Any = None
-    rc.headers = Headers([pair for pair in headers.raw if pair[0] not in CREDENTIALS])
     chain = rc.graph.chains.authenticate
     if chain:
         principal = await ask(chain, rc.watch, headers, rc)
@@ -90,7 +96,7 @@ async def _authenticate(rc: Rc, headers: Headers) -> None:
 async def _local(rc: Rc) -> str:
     rc.route_taken = "local"
     if rc.surface.handler is None:
-        await rc.egress.whole(200, [JSON], rc.codec.models(rc.graph.entries(), rc.asked()))
+        await rc.egress.whole(200, [JSON], rc.codec.models(rc.graph.entries(rc.params.get("model")), rc.asked()))
         return "complete"
     reply = await rc.surface.handler(rc)
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
@@ -134,10 +140,13 @@ def _tell(rc: Rc, ended: Outcome) -> None:
 
 
 def outcome(rc: Rc, ended_s: float) -> Outcome:
-    usage = usage_of(rc)
+    usage, cost = bill(rc)
+    if rc.attempts and rc.priced:
+        rc.attempts[-1] = structs.replace(rc.attempts[-1], usage=rc.priced[0], cost=rc.priced[1])
+    first_s = next((each.started_s + each.first_token_s for each in rc.attempts if each.first_token_s is not None), None)
     return Outcome(
-        status=rc.outcome_status, http_status=rc.http_status, error=rc.outcome_error, usage=usage, cost=cost_of(rc, usage),
+        status=rc.outcome_status, http_status=rc.http_status, error=rc.outcome_error, usage=usage, cost=cost,
         finish=rc.finish, model=rc.request.model if rc.request else "", deployment=rc.bound.deployment if rc.bound else None,
         attempts=tuple(rc.attempts), path=rc.route_taken, duration_s=ended_s - rc.started_s,
-        first_token_s=rc.first_token_s, bytes_out=rc.bytes_out, dropped_events=rc.dropped, losses=rc.losses,
+        first_token_s=first_s, bytes_out=rc.bytes_out, dropped_events=rc.dropped, losses=rc.losses, choices=tuple(rc.choices),
     )  # fmt: skip

@@ -1,12 +1,15 @@
-"""Which deployment made an id: files, batches or stored answers are known to the provider's account that made them alone."""
+"""Who made an id: files, batches or stored answers are known to one account of a provider, and they are one key's. For every other
+key they do not exist, like ids of which nothing is known; the master key may ask for all. Records end after 30 days, or when the
+store that holds them is full."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import DecodeError, Raw, json
+from routeiq_sdk import ClientError
 from routeiq_sdk.wire import loads
 
 from ..runtime.graph import Bound
@@ -17,26 +20,47 @@ MOST_IDS = 16
 ID = re.compile(r"[\w.:/-]{1,256}")
 NOTHING = Raw(b"null")
 _members = json.Decoder(dict[str, Raw])
+_record = json.Decoder(tuple[str, str])
 
 
-async def own(rc: Rc, *answers: bytes) -> None:
-    """Remember who made the ids in JSON answers, where there is more than one who could have."""
+def is_plain(rc: Rc) -> bool:
+    """Only one account can have made an id, and the caller may have all of its."""
+    return rc.graph.models.accounts < 2 and _sees_all(rc)
+
+
+async def own(rc: Rc, *answers: bytes, by: str = "") -> None:
+    """Remember who made the ids in JSON answers: the caller, or `by`, who made what the answer is about."""
     store, bound = rc.graph.store, rc.bound
-    if store is None or bound is None or rc.graph.models.accounts < 2:
+    if store is None or bound is None or is_plain(rc):
         return
+    assert rc.principal is not None
+    record = json.encode((bound.deployment.id, by or rc.principal.id))
     for value in [each for answer in answers for each in read(answer, rc.surface.owns)]:
-        await store.set(_key(value), bound.deployment.id.encode(), DAYS_30_S)
+        await store.compare_and_set(_key(value), None, record, DAYS_30_S)
 
 
-async def owner(rc: Rc, ids: Iterable[str]) -> Bound | None:
-    store = rc.graph.store
-    if store is None:
-        return None
-    for value in ids:
-        found = await store.get(_key(value))
-        if found is not None and found.decode() in rc.graph.models.by_id:
-            return rc.graph.models.by_id[found.decode()]
-    return None
+async def owner(rc: Rc, ids: Mapping[str, bool]) -> tuple[Bound, str] | None:
+    """The deployment that made one of these, and the principal. A word that may be no id (False) need not be known. Raises
+    `ClientError` where one is not the caller's."""
+    store, made = rc.graph.store, None
+    assert rc.principal is not None
+    for value, is_id in ids.items():
+        raw = await store.get(_key(value)) if store is not None else None
+        deployment, by = _record.decode(raw) if raw is not None else ("", "")
+        if by != rc.principal.id and (is_id or by) and not _sees_all(rc):
+            raise ClientError(f"There is no {value[:100]!r}.", kind="not_found", code="unknown_owner")
+        if made is None and deployment in rc.graph.models.by_id:
+            made = rc.graph.models.by_id[deployment], by
+    return made
+
+
+async def disown(rc: Rc, value: str) -> None:
+    if rc.graph.store is not None:
+        await rc.graph.store.delete(_key(value))
+
+
+def _sees_all(rc: Rc) -> bool:
+    return rc.principal is not None and rc.principal.kind in ("master", "anonymous")
 
 
 def _key(value: str) -> str:

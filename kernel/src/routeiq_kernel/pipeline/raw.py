@@ -10,11 +10,12 @@ from time import monotonic
 from routeiq_sdk import UpstreamError
 from routeiq_sdk.resources import UpstreamResponse
 from routeiq_sdk.stream import Error
-from routeiq_sdk.wire import CONTENT, PASS, Tap, sse_data
+from routeiq_sdk.wire import CONTENT, PASS, SseFramer, Tap, sse_data
 
-from .context import Rc, Stopped
+from .context import Broken, Rc
 from .deadlines import Deadlines
 from .owners import own
+from .rescue import KEPT_BYTES
 from .watchdog import NEVER
 
 SILENCE_S = 2.0
@@ -24,7 +25,7 @@ HELD_BYTES = 1024 * 1024
 
 
 async def stream_raw(rc: Rc, response: UpstreamResponse, deadlines: Deadlines) -> str:
-    """Returns the outcome. Raises `UpstreamError` before the commit point, `Stopped` after it."""
+    """Returns the outcome. Raises `UpstreamError` before the commit point, `Broken` after it."""
     assert rc.request is not None
     tap = rc.codec.tap(rc.request)
     try:
@@ -36,16 +37,18 @@ async def stream_raw(rc: Rc, response: UpstreamResponse, deadlines: Deadlines) -
 async def _pump(rc: Rc, response: UpstreamResponse, tap: Tap, deadlines: Deadlines) -> str:
     watch, egress, framer, feed, chunk = rc.watch, rc.egress, rc.codec.framer(), tap.feed, response.chunk
     held: list[bytes] = []
-    committed, waiting = False, 0
+    committed, flowing, waiting, room = False, False, 0, HELD_BYTES
     egress.wait()
     while True:
-        watch.until, watch.what = (deadlines.idle() if committed else deadlines.first), "idle" if committed else "first_token"
+        watch.until, watch.what = (deadlines.idle() if flowing else deadlines.first), "idle" if flowing else "first_token"
+        if flowing and not committed and deadlines.total < watch.until:
+            watch.until, watch.what = deadlines.total, "total"
         if tap.complete:
             watch.until = min(watch.until, monotonic() + SILENCE_S)
         try:
             data = await chunk()
         except UpstreamError as error:
-            data, broken = b"", error
+            data, broken = b"", error.error  # the exception itself holds this frame: a cycle
         except CancelledError:
             if not (tap.complete and watch.fired == "idle"):
                 raise
@@ -55,31 +58,29 @@ async def _pump(rc: Rc, response: UpstreamResponse, tap: Tap, deadlines: Deadlin
             broken = None
         if rc.record is not None:
             rc.record.add(rc.record.upstream, data)
-        try:
-            frames = framer.feed(data) if data else framer.close()
-        except ValueError as error:
-            raise after(
-                committed,
-                Error(kind="bad_gateway", code="upstream_error", message=f"The provider sent an event that is too large: {error}."),
-            ) from None
         out = held
-        for frame in frames:
+        for frame in _framed(framer, data, committed):
             signal = feed(frame)
-            if signal is PASS or (signal is CONTENT and committed):
+            if signal is PASS or (signal is CONTENT and flowing):
                 out.append(frame)
                 rc.said += 1
                 continue
             if signal.error is not None:
                 if committed and out:
-                    await egress.write(b"".join(out))
+                    await _write(rc, out)
                 raise after(committed, signal.error)
             if not signal.drop:
                 out.append(frame if signal.forward is None else signal.forward)
-            if signal.content and not committed:
-                committed, rc.first_token_s = True, monotonic() - rc.started_s
+            if signal.content and not flowing:
+                flowing, committed = True, not deadlines.buffer
+                if committed:
+                    rc.first_token_s = monotonic() - rc.started_s
+                else:
+                    room = rc.graph.settings.limits.max_response_bytes
                 if rc.surface.owns:
                     await own(rc, *map(sse_data, out))
             if signal.terminal:
+                rc.first_token_s = rc.first_token_s or monotonic() - rc.started_s
                 watch.until = NEVER
                 await egress.end(out[0] if len(out) == 1 else b"".join(out))
                 await _drain(rc, response)
@@ -87,24 +88,39 @@ async def _pump(rc: Rc, response: UpstreamResponse, tap: Tap, deadlines: Deadlin
         if not data:
             return await _ended(rc, tap, out, committed, broken)
         if committed and out:
-            await egress.write(out[0] if len(out) == 1 else b"".join(out))
+            await _write(rc, out)
             out = held = []
         elif not committed:
             waiting += len(data)
-            if waiting > HELD_BYTES:
+            if waiting > room:
                 raise UpstreamError(nothing_yet(), "body")
 
 
-async def _ended(rc: Rc, tap: Tap, out: list[bytes], committed: bool, broken: UpstreamError | None) -> str:
+def _framed(framer: SseFramer, data: bytes, committed: bool) -> list[bytes]:
+    try:
+        return framer.feed(data) if data else framer.close()
+    except ValueError as error:
+        raise after(committed, too_large(error)) from None
+
+
+async def _write(rc: Rc, out: list[bytes]) -> None:
+    data = out[0] if len(out) == 1 else b"".join(out)
+    if rc.kept is not None:
+        rc.kept.append(data)
+        if rc.bytes_out > KEPT_BYTES:
+            rc.kept = None
+    await rc.egress.write(data)
+
+
+async def _ended(rc: Rc, tap: Tap, out: list[bytes], committed: bool, broken: Error | None) -> str:
     """The body ended without a terminal event."""
     if tap.complete:
+        rc.first_token_s = rc.first_token_s or monotonic() - rc.started_s
         await rc.egress.end(b"".join(out) + tap.missing_end())
         return "complete"
-    if broken is not None and not committed:
-        raise broken
     if committed and out:
-        await rc.egress.write(b"".join(out))
-    raise after(committed, broken.error if broken else cut(), "truncated")
+        await _write(rc, out)
+    raise after(committed, broken or cut(), "truncated")
 
 
 async def _drain(rc: Rc, response: UpstreamResponse) -> None:
@@ -123,8 +139,12 @@ async def _drain(rc: Rc, response: UpstreamResponse) -> None:
 
 
 def after(committed: bool, error: Error, status: str = "error") -> Exception:
-    """A failed attempt before the commit point, the end of the stream behind it."""
-    return Stopped(error, status) if committed else UpstreamError(error, "body")
+    """A failed attempt before the commit point, a broken answer behind it."""
+    return Broken(error, status) if committed else UpstreamError(error, "body")
+
+
+def too_large(error: ValueError) -> Error:
+    return Error(kind="bad_gateway", code="upstream_error", message=f"The provider sent an event that is too large: {error}.")
 
 
 def nothing_yet() -> Error:

@@ -43,8 +43,9 @@ async def _next(rc: Rc, socket: UpstreamSocket) -> str | bytes | None:
     rc.watch.until = NEVER
     message = await socket.receive()
     reads = rc.surface.usage
-    if reads is not None and isinstance(message, str) and '"usage' in message:
-        found = reads(message.encode("utf-8", "replace"))
+    data = message.encode("utf-8", "replace") if isinstance(message, str) else message
+    if reads is not None and data is not None and b'"usage' in data:
+        found = reads(data)
         rc.usage = _sum(rc.usage, found) if found and rc.usage else found or rc.usage
     return message
 

@@ -17,13 +17,15 @@ NEVER = float("inf")
 class Watch:
     """`what` says what is being waited for: a phase name or a plugin's cell."""
 
-    __slots__ = ("fired", "task", "until", "what")
+    __slots__ = ("answered", "fired", "task", "until", "what")
 
     def __init__(self, task: asyncio.Task[Any]) -> None:
         self.task = task
         self.until: float = NEVER
         self.what: Any = None
         self.fired: Any = None
+        self.answered = ""
+        """The plugin that gave the last answer of a chain that ends with the first."""
 
     def disarm(self) -> None:
         """The cancellation was meant and is dealt with."""

@@ -1,4 +1,4 @@
-"""The control socket: how `kernel reload | status | stop | plugins why-parsed` reach a running gateway.
+"""The control socket: how `kernel reload | status | stop | explain | plugins why-parsed` reach a running gateway.
 
 One request and one answer per connection, each a line of JSON. The socket is `control-<port>.sock` in the state directory, mode 0600.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .link import Handler
 
-MAX_REQUEST_BYTES = 64 * 1024
+MAX_REQUEST_BYTES = 64 * 1024 * 1024
 REQUEST_S = 5.0
 
 

@@ -9,10 +9,11 @@ from contextlib import suppress
 from socket import socket
 from typing import TYPE_CHECKING, Any
 
+import h11
 from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
-from hypercorn.events import Closed, RawData
+from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
@@ -20,7 +21,6 @@ from hypercorn.utils import parse_socket_addr
 from ..web.errors import contained
 
 if TYPE_CHECKING:
-    import h11
     from hypercorn.config import Config
 
     from .server import Until
@@ -33,12 +33,13 @@ LAST_S = 1.0
 
 
 async def serve(app: Any, config: Config, listener: socket, until: Until) -> None:
-    loop, context, tasks = asyncio.get_running_loop(), WorkerContext(None), set[asyncio.Task[None]]()
+    loop, context, tasks = asyncio.get_running_loop(), WorkerContext(None), dict[asyncio.Task[None], Connection]()
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = loop.create_task(Connection(app, loop, config, context, ConnectionState({}), reader, writer).run())
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        connection = Connection(app, loop, config, context, ConnectionState({}), reader, writer)
+        task = loop.create_task(connection.run())
+        tasks[task] = connection
+        task.add_done_callback(tasks.pop)
 
     def protocol() -> asyncio.StreamReaderProtocol:
         return asyncio.StreamReaderProtocol(Reader(loop=loop), connected, loop=loop)
@@ -49,6 +50,8 @@ async def serve(app: Any, config: Config, listener: socket, until: Until) -> Non
     finally:
         server.close()
         await context.terminated.set()
+        for connection in tuple(tasks.values()):
+            connection.idle_task.end()
         for limit_s in (config.graceful_timeout, LAST_S):
             if tasks:  # `asyncio.wait` takes no empty set
                 await asyncio.wait(tasks, timeout=limit_s)
@@ -168,10 +171,56 @@ async def _run(app: Any, config: Config, scope: Any, inbox: Inbox, send: Any) ->
         await send(None)
 
 
+class Idle:
+    """Hypercorn's `idle_task`, which makes two tasks and cancels them for each request, as one timer: `expire` ends a connection
+    on which nothing has come for so long."""
+
+    def __init__(self, limit_s: float, expire: Callable[[], None]) -> None:
+        self._limit_s, self._expire = limit_s, expire
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def restart(self, *_: Any) -> None:
+        await self.stop()
+        self._timer = asyncio.get_running_loop().call_later(self._limit_s, self._expire)
+
+    async def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def end(self) -> None:
+        """The server ends: whoever is idle has waited long enough."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._expire()
+
+
 class Http1(H11Protocol):
-    def __init__(self, gate: Gate, *args: Any) -> None:
+    def __init__(self, gate: Gate, write: Callable[[bytes], None], *args: Any) -> None:
         super().__init__(*args)
-        self.can_read = gate
+        self.can_read, self._write, self._head = gate, write, b""
+
+    async def _send_h11_event(self, event: Any) -> None:
+        """The head waits for the first of the body, so that both leave in one write; at most for one turn of the loop."""
+        try:
+            data = self.connection.send(event)
+        except h11.LocalProtocolError:
+            if self.connection.their_state != h11.ERROR:
+                raise
+            return
+        if isinstance(event, h11.Response):
+            self._head = data or b""
+            asyncio.get_running_loop().call_soon(self._flush)
+        elif self._head or data:
+            head, self._head = self._head, b""
+            await self.send(RawData(data=head + (data or b"")))
+
+    def _flush(self) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            with suppress(ConnectionError, RuntimeError):
+                self._write(head)
 
     async def _handle_events(self) -> None:
         try:
@@ -190,6 +239,23 @@ class Http1(H11Protocol):
 class Connection(TCPServer):
     protocol: Http1  # type: ignore[assignment]
     reader: Reader
+    idle_task: Idle  # type: ignore[assignment]
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.idle_task = Idle(self.config.keep_alive_timeout, self._expire)
+
+    def _expire(self) -> None:
+        self._task_group.spawn(self._initiate_server_close)
+
+    async def protocol_send(self, event: Event) -> None:
+        if not isinstance(event, RawData):
+            return await super().protocol_send(event)
+        try:
+            self.writer.write(event.data)
+            await self.writer.drain()
+        except (ConnectionError, RuntimeError):
+            await self.protocol.handle(Closed())
 
     async def run(self) -> None:
         try:
@@ -198,8 +264,10 @@ class Connection(TCPServer):
             async with Tasks(self.loop) as tasks:
                 self._task_group = tasks
                 about = (self.app, self.config, self.context, tasks, self.state, tls, client, server, self.protocol_send)
-                self.protocol = Http1(self.reader.gate, *about)
-                await self.idle_task.restart(tasks, self._idle_timeout)
+                self.protocol = Http1(self.reader.gate, self.writer.write, *about)
+                await self.idle_task.restart()
+                if self.context.terminated.is_set():
+                    self.idle_task.end()
                 await self._read_data()
         except OSError:
             pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -13,6 +14,8 @@ from typing import Any
 Message = dict[str, Any]
 Handler = Callable[[Message], Awaitable[Message]]
 MAX_BYTES = 256 * 1024 * 1024
+MAX_UNREAD_BYTES, MAX_WAITING = 1024 * 1024, 256
+log = logging.getLogger("routeiq.process")
 
 
 def frame(message: Message) -> bytes:
@@ -47,7 +50,7 @@ class Link:
         self._handle, self._tasks, self._reader, self._writer = handle, tasks, reader, writer
         self._numbers = count(1)
         self._waiting: dict[int, asyncio.Future[Message]] = {}
-        self._gone = False
+        self._gone, self._lost = False, 0
 
     @classmethod
     async def open(cls, sock: socket.socket, handle: Handler, tasks: asyncio.TaskGroup) -> Link:
@@ -84,6 +87,15 @@ class Link:
     def tell(self, message: Message) -> None:
         if not self._gone:
             self._writer.write(frame(message))
+
+    def keeps_up(self, name: str) -> bool:
+        """Whether the other side, which the log calls `name`, reads and answers. What plugins say goes only to one that does."""
+        if self._writer.transport.get_write_buffer_size() <= MAX_UNREAD_BYTES and len(self._waiting) < MAX_WAITING:
+            return True
+        self._lost += 1
+        if self._lost & (self._lost - 1) == 0:  # the 1st, 2nd, 4th, 8th, …
+            log.warning("%s does not keep up with its messages: %d of plugins are lost", name, self._lost)
+        return False
 
     async def ask(self, message: Message, timeout_s: float) -> Message:
         """The answer; `ok` is false with `errors` where there is none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PREPARE_S = 120.0
 SHORT_S = 5.0
+EXPLAIN_S = 30.0
 FIXED = ("host", "port", "workers", "server", "state_dir", "tls", "send_buffer_bytes", "log_level", "log_format")
 """Settings that a reload cannot change."""
 SUMMED = ("calls", "failures", "skipped", "seconds")
@@ -29,16 +30,15 @@ SUMMED = ("calls", "failures", "skipped", "seconds")
 
 async def operate(parent: Parent, message: Message) -> Message:
     op = message.get("op")
-    if op == "reload":
-        return await reload(parent)
-    if op == "status":
-        return await status(parent)
-    if op == "why-parsed":
-        return await why_parsed(parent)
-    if op == "stop":
-        parent.stop()
-        return {"ok": True}
-    return failure(f"unknown operation {op!r}")
+    if op == "explain":
+        return await explain(parent, message)
+    action = {"reload": reload, "status": status, "why-parsed": why_parsed, "stop": stop}.get(str(op))
+    return await action(parent) if action else failure(f"unknown operation {op!r}")
+
+
+async def stop(parent: Parent) -> Message:
+    parent.stop()
+    return {"ok": True}
 
 
 async def reload(parent: Parent) -> Message:
@@ -66,9 +66,8 @@ async def reload(parent: Parent) -> Message:
         return {"ok": True, "hash": document.hash, "workers": len(members), "notes": notes}
 
 
-async def _ask(members: Iterable[Member], message: Message, timeout_s: float) -> list[Answer]:
-    asked = list(members)
-    return list(zip(asked, await asyncio.gather(*(member.link.ask(message, timeout_s) for member in asked)), strict=True))
+async def _ask(members: Sequence[Member], message: Message, timeout_s: float) -> list[Answer]:
+    return list(zip(members, await asyncio.gather(*(member.link.ask(message, timeout_s) for member in members)), strict=True))
 
 
 def _errors(answers: list[Answer]) -> list[str]:
@@ -78,6 +77,19 @@ def _errors(answers: list[Answer]) -> list[str]:
         for error in answer.get("errors", ()):
             said.setdefault(error, []).append(str(member.index))
     return [error if len(who) == len(answers) else f"worker {', '.join(who)}: {error}" for error, who in said.items()]
+
+
+async def to_others(parent: Parent, sender: Member, message: Message) -> Message:
+    """What the other workers that serve answer, if the message asks."""
+    others = [each for each in parent.members.values() if each is not sender and each.ready]
+    if message["op"] == "peers":
+        others = [each for each in others if each.link.keeps_up(f"worker {each.pid}")]
+    if "id" in message:
+        found = await _ask(others, message, message["until"] - monotonic())
+        return {"answers": [each for _, answer in found for each in answer.get("answers", ())]}
+    for other in others:
+        other.link.tell(message)
+    return {}
 
 
 async def status(parent: Parent) -> Message:
@@ -108,7 +120,13 @@ def _row(member: Member, found: Message) -> dict[str, Any]:
 
 async def why_parsed(parent: Parent) -> Message:
     """Any ready worker knows."""
-    for _, found in await _ask((member for member in parent.members.values() if member.ready), {"op": "status"}, SHORT_S):
+    for _, found in await _ask([member for member in parent.members.values() if member.ready], {"op": "status"}, SHORT_S):
         if found["ok"]:
             return {**found["why_parsed"], "ok": True}
     return failure("no worker is ready")
+
+
+async def explain(parent: Parent, message: Message) -> Message:
+    """One worker says what it would do itself."""
+    ready = [member for member in parent.members.values() if member.ready]
+    return await ready[0].link.ask(message, EXPLAIN_S) if ready else failure("no worker is ready")

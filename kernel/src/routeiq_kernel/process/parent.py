@@ -28,7 +28,7 @@ from ..config.load import Document
 from ..runtime.shared import Shared
 from .control import open_control, socket_path
 from .link import Link, Message
-from .operations import operate
+from .operations import operate, to_others
 from .worker import EXIT_CONFIG, Seat, Work
 
 log = logging.getLogger("routeiq.process")
@@ -217,9 +217,9 @@ class Parent:
             self._welcome(member, message)
         elif op == "quarantine":
             self._quarantines[message["plugin"], message["hook"]] = message
-            for other in self.members.values():
-                if other is not member and other.ready:
-                    other.link.tell(message)
+            await to_others(self, member, message)
+        elif op == "peers":
+            return await to_others(self, member, message)
         else:
             return await operate(self, message)
         return {}

@@ -16,6 +16,7 @@ from routeiq_sdk import ConfigError, GraphError
 
 from ..config.kernel import Settings
 from ..config.load import Document
+from ..runtime.peers import Exchange
 from ..runtime.shared import Shared
 from .link import Link, Message, failure
 from .server import serve
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 EXIT_CONFIG = 78
 """EX_CONFIG of sysexits.h"""
 ORPHAN_S = 5.0
-ASK_S = 300.0
 GC_THRESHOLD = (10_000, 20, 20)
 """Request objects die young and by reference count; the default threshold of 700 costs 6–9 % of a request."""
 
@@ -47,16 +47,10 @@ class Seat:
 
 Work = Callable[[Seat], int]
 """Serves until drained, in its own process; the exit code."""
-MakeApp = Callable[[Document, Shared], Awaitable["Gateway"]]
+MakeApp = Callable[[Document, Shared, Exchange], Awaitable["Gateway"]]
 
 
-async def make_gateway(document: Document, shared: Shared) -> Gateway:
-    from ..web.app import Gateway
-
-    return await Gateway.start(document, shared)
-
-
-def work(seat: Seat, make_app: MakeApp = make_gateway) -> int:
+def work(seat: Seat, make_app: MakeApp) -> int:
     """Serves until drained; the exit code."""
     gc.disable()  # nothing that start-up allocates is garbage; `_serving` switches it on again
     with asyncio.Runner(loop_factory=_new_loop) as runner:
@@ -75,7 +69,7 @@ class Worker:
     def __init__(self, seat: Seat, make_app: MakeApp) -> None:
         self._seat, self._make_app = seat, make_app
         self._app: Gateway | None = None
-        self._link: Link | None = None
+        self._exchange = Exchange()
         self._draining = asyncio.Event()
         self._orphan = False
         self._turn = asyncio.Lock()
@@ -85,24 +79,23 @@ class Worker:
         async with asyncio.TaskGroup() as tasks:
             if self._seat.link is None:
                 return await self._live()
-            self._link = await Link.open(self._seat.link, self._answer, tasks)
-            following = tasks.create_task(self._follow(self._link))
+            link = await Link.open(self._seat.link, self._answer, tasks)
+            self._exchange = Exchange(link, self._seat.settings.workers)
+            following = tasks.create_task(self._follow(link))
             try:
                 return await self._live()
             finally:
                 following.cancel()
 
     async def _live(self) -> int:
-        seat, link = self._seat, self._link
+        seat = self._seat
         async with self._turn:
             try:
-                self._app = app = await self._make_app(seat.document, seat.shared)
+                self._app = app = await self._make_app(seat.document, seat.shared, self._exchange)
             except (ConfigError, GraphError) as error:
                 self._tell({"op": "failed", "errors": list(error.problems)})
                 return EXIT_CONFIG
         self._tell({"op": "built"})
-        if link is not None:
-            app.parent = lambda op, facts: link.ask({**facts, "op": op}, ASK_S)
         if sys.platform != "win32":
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._drain)
         await serve(app, seat.settings, seat.listener, self._serving)
@@ -125,8 +118,8 @@ class Worker:
         await app.drained(0.0 if self._orphan else drain.timeout_s)
 
     def _tell(self, message: Message) -> None:
-        if self._link is not None:
-            self._link.tell(message)
+        if self._exchange.link is not None:
+            self._exchange.link.tell(message)
 
     def _drain(self) -> None:
         self._the_app().start_drain()
@@ -149,10 +142,14 @@ class Worker:
         if op in ("prepare", "commit", "abort"):
             async with self._turn:
                 return await self._reload(op, message)
+        if op == "peers":
+            return self._exchange.hear(message)
         if self._app is None:
             return failure("starting")
         if op == "status":
             return {**self._app.status(), "ok": True}
+        if op == "explain":
+            return await self._app.explain(message)
         if op == "drain":
             self._drain()
         elif op == "quarantine":

@@ -14,7 +14,7 @@ from typing import Any
 from attrs import evolve
 from routeiq_sdk import STATE_STORE, Capability, ConfigError, Deployment, GraphError, Hold, Manifest, ServiceKey
 from routeiq_sdk.resources import Provider
-from routeiq_sdk.services import MODEL_CATALOG, PRICE_BOOK, TOKEN_COUNTER
+from routeiq_sdk.services import ATTEMPT_POLICY, MODEL_CATALOG, PRICE_BOOK, TOKEN_COUNTER
 
 from ..config.kernel import Settings, configured_plugins, kernel_settings
 from ..config.load import Document
@@ -26,7 +26,6 @@ from ..graph.discover import Found, blame
 from ..graph.order import order
 from ..graph.verify import construct, load, verify
 from ..pipeline.recorder import Recorder
-from ..pipeline.watchdog import Watchdog
 from .chain import Chains, compile_cell
 from .defaults import with_default_models
 from .graph import Bound, Graph, Live, Models, unique
@@ -53,9 +52,7 @@ def chosen_by(document: Document, settings: Settings, extra: Extra) -> Chosen:
     return evolve(chosen, manifests=manifests, order=order(manifests.values()), found=found)
 
 
-async def build(
-    document: Document, watchdog: Watchdog, previous: Graph | None = None, extra: Extra | None = None, start: bool = True
-) -> Graph:
+async def build(document: Document, live: Live, previous: Graph | None = None, extra: Extra | None = None, start: bool = True) -> Graph:
     """Raises `ConfigError` or `GraphError`; then nothing of the new graph is left running. Without `start` nothing runs at all:
     what can be found out without, was."""
     settings = kernel_settings(document)
@@ -65,8 +62,8 @@ async def build(
     complete = False
     try:
         for name in chosen.order.names:
-            runnings.append(await _plugin(name, chosen, document, settings, runnings, previous, extra or {}))
-        graph = _assemble(document, settings, chosen, runnings, Live(watchdog))
+            runnings.append(await _plugin(name, chosen, document, settings, runnings, previous, extra or {}, live))
+        graph = _assemble(document, settings, chosen, runnings, live)
         for running in runnings if start else ():
             held.append(running)
             running.holders += 1
@@ -99,7 +96,7 @@ def activate(graph: Graph) -> None:
 
 
 async def _plugin(
-    name: str, chosen: Chosen, document: Document, settings: Settings, ready: Sequence[Running], previous: Graph | None, extra: Extra
+    name: str, chosen: Chosen, document: Document, settings: Settings, ready: list[Running], before: Graph | None, extra: Extra, live: Live
 ) -> Running:
     mine = chosen.manifests[name]
     factory, config_class = (extra[name][1], getattr(extra[name][1], "Config", None)) if name in extra else load(mine)
@@ -110,7 +107,7 @@ async def _plugin(
         ]
         raise ConfigError(*problems)
     config = plugin_config(document, name, config_class) if config_class else None
-    old = next((each for each in previous.plugins if each.name == name), None) if previous else None
+    old = next((each for each in before.plugins if each.name == name), None) if before else None
     if old is not None and old.manifest == mine and _same_services(old, ready):
         if old.config == config:
             return old
@@ -121,7 +118,9 @@ async def _plugin(
     instance = construct(mine, factory, config) if callable(factory) else factory
     cells = {each.hook: compile_cell(mine, each.hook, getattr(instance, each.hook), each.args) for each in verify(instance, mine)}
     path = Path(document.path) if document.path else None
-    return Running(mine, chosen.found[name], instance, config, cells, Ctx(mine, settings.mode, Path(settings.state_dir), path))
+    ctx = Ctx(mine, settings.mode, Path(settings.state_dir), path, live.exchange)
+    ctx.kept = old.ctx.kept if old is not None else ctx.kept
+    return Running(mine, chosen.found[name], instance, config, cells, ctx)
 
 
 def _same_services(old: Running, ready: Sequence[Running]) -> bool:
@@ -154,13 +153,13 @@ def _assemble(document: Document, settings: Settings, chosen: Chosen, runnings: 
     said += [*chosen.notes, *warnings(document, *used(classes), {running.name for running in runnings})]
     return Graph(
         document, settings, document.hash, tuple(runnings), chains, codecs, providers, surfaces,
-        Models([_bind(each, providers, codecs) for each in found]),
+        Models([_bind(each, providers, codecs) for each in found], settings.model_group_alias),
         routes=tuple(thing for _, thing in things["routes"]), checks=tuple(thing for _, thing in things["health"]),
         middleware=tuple(thing for _, thing in things["middleware"]),
         warnings=tuple(said),
         edges=tuple(chosen.order.edges), why=why_parsed(runnings), live=live,
         book=services.get(PRICE_BOOK), catalog=services.get(MODEL_CATALOG), counter=services.get(TOKEN_COUNTER),
-        store=services.get(STATE_STORE),
+        store=services.get(STATE_STORE), attempt_policy=services.get(ATTEMPT_POLICY),
     )  # fmt: skip
 
 

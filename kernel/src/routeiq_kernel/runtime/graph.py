@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 from msgspec import Struct, structs
-from routeiq_sdk import ConfigError, Deployment, HealthCheck, Route
+from routeiq_sdk import ClientError, ConfigError, Deployment, HealthCheck, Route
 from routeiq_sdk.resources import EventProvider, Provider, Upstream, WireProvider
-from routeiq_sdk.services import ModelCatalog, PriceBook, StateStore, TokenCounter
+from routeiq_sdk.services import AttemptPolicy, ModelCatalog, PriceBook, StateStore, TokenCounter
 from routeiq_sdk.wire import Codec, ModelEntry
 
 from ..pipeline.watchdog import Watchdog
 from .chain import Chains
+from .peers import Exchange
 from .surfaces import Surfaces
 
 if TYPE_CHECKING:
@@ -56,10 +57,15 @@ def account(bound: Bound) -> tuple[str, ...]:
     return (deployment.provider, deployment.api_base or "", key)
 
 
-class Models:
-    """Model names of the configuration → deployments; exact names first, then the most specific wildcard."""
+def no_model(name: str) -> ClientError:
+    message = f"The model {name[:200]!r} does not exist or you do not have access to it."
+    return ClientError(message, kind="not_found", param="model", code="model_not_found")
 
-    def __init__(self, bound: Sequence[Bound]) -> None:
+
+class Models:
+    """Model names of the configuration → deployments; exact names and aliases first, then the most specific wildcard."""
+
+    def __init__(self, bound: Sequence[Bound], aliases: Mapping[str, Any]) -> None:
         self.by_id = {each.deployment.id: each for each in bound}
         self.accounts = len({account(each) for each in bound if each.upstream is not None})
         self._exact: dict[str, tuple[Bound, ...]] = {}
@@ -72,7 +78,15 @@ class Models:
                 self._exact[group] = (*self._exact.get(group, ()), each)
         ranked = sorted(wild.items(), key=lambda item: (-len(item[0].replace("*", "")), item[0]))
         self._wild = [(name.split("*"), tuple(found)) for name, found in ranked]
-        self.names = tuple(dict.fromkeys(each.deployment.group for each in bound))
+        shown = dict.fromkeys(each.deployment.group for each in bound)
+        for alias, meant in aliases.items():
+            model, is_hidden = (meant.get("model"), meant.get("hidden")) if isinstance(meant, Mapping) else (meant, False)
+            found = self.find(model) if isinstance(model, str) else ()
+            if not found:
+                raise ConfigError(f"router_settings.model_group_alias: {alias!r} stands for {model!r}, which is no model of model_list")
+            self._exact[alias] = found
+            shown |= {} if is_hidden else {alias: None}
+        self.names = tuple(shown)
 
     def find(self, model: str) -> tuple[Bound, ...]:
         found = self._exact.get(model)
@@ -115,12 +129,12 @@ def _filled(bound: Bound, captured: Sequence[str]) -> Bound:
 
 
 class Live:
-    """What runs under a graph: its requests, the work they left behind, and the process's watchdog."""
+    """What runs under a graph: its requests, the work they left behind, and what the process has one of."""
 
-    __slots__ = ("_idle", "draining", "recorder", "requests", "tasks", "watchdog")
+    __slots__ = ("_idle", "draining", "exchange", "recorder", "requests", "tasks", "watchdog")
 
-    def __init__(self, watchdog: Watchdog) -> None:
-        self.watchdog = watchdog
+    def __init__(self, watchdog: Watchdog | None = None, exchange: Exchange | None = None) -> None:
+        self.watchdog, self.exchange = watchdog or Watchdog(), exchange or Exchange()
         self.requests: set[Rc] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.recorder: Recorder | None = None
@@ -173,14 +187,17 @@ class Graph:
     catalog: ModelCatalog | None = None
     counter: TokenCounter | None = None
     store: StateStore | None = None
+    attempt_policy: AttemptPolicy | None = None
 
     @property
     def deployments(self) -> tuple[Deployment, ...]:
         return tuple(bound.deployment for bound in self.models.by_id.values())
 
-    def entries(self) -> list[ModelEntry]:
-        """The model names, with the limits that the catalogue knows."""
-        return [self._entry(name) for name in self.models.names]
+    def entries(self, only: str | None = None) -> list[ModelEntry]:
+        """The model names, or one of them, with the limits that the catalogue knows. Raises `ClientError` for one that is none."""
+        if only is not None and not self.models.find(only):
+            raise no_model(only)
+        return [self._entry(name) for name in (self.models.names if only is None else (only,))]
 
     def _entry(self, name: str) -> ModelEntry:
         found = self.models.find(name)

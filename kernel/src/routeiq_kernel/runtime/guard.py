@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any
 
 from routeiq_sdk import Call, ClientError, Deployment, GraphError, Request, Response, RouteIQError
-from routeiq_sdk.decisions import Deny, Fail, Model, Next, Plan, Principal, Reject, Retry
+from routeiq_sdk.decisions import Deny, Fail, Model, Next, Plan, Principal, Reject, Rescue, Retry
 from routeiq_sdk.stream import Block, Event, MessageEnd
 
 from ..pipeline.watchdog import Watch
@@ -27,7 +27,7 @@ NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 ANSWERS: dict[str, tuple[type, ...]] = {
     "authenticate": (Principal, Reject), "on_request": (Request,), "authorize": (Deny,), "candidates": (list, tuple), "route": (Plan,),
-    "before_upstream": (Call,), "on_upstream_error": (Retry, Next, Model, Fail), "response_headers": (tuple,),
+    "before_upstream": (Call,), "on_upstream_error": (Retry, Next, Model, Rescue, Fail), "response_headers": (tuple,),
     "on_stream_event": (Event, Deny, list, tuple), "on_block": (Block, Deny, list, tuple), "on_response": (Response, Deny),
 }  # fmt: skip
 LOOKED_INTO = frozenset(("candidates", "response_headers", "on_stream_event", "on_block"))
@@ -69,6 +69,7 @@ async def _run(ends: bool, cells: Cells, watch: Watch, value: Any, *args: Any) -
             if answer is None:
                 continue
             if ends or type(answer) is Deny:
+                watch.answered = cell.plugin
                 return answer
             value = answer
         return None if ends else value
@@ -85,7 +86,7 @@ tell = partial(_run, False)
 
 
 def fold_sync(cells: Cells, value: Any, rc: Any) -> Any:
-    """transform of the sync hooks: the same object back means that nobody changed it. Several events go on one by one."""
+    """transform and notify of the sync hooks: the same object back means that nobody changed it. Several events go on one by one."""
     now = monotonic()
     for place, cell in enumerate(cells):
         if cell.skip_until and cell.quarantined(now):
@@ -96,7 +97,7 @@ def fold_sync(cells: Cells, value: Any, rc: Any) -> Any:
                 answer = _checked(cell, answer)
             if cell.misses:
                 cell.misses = 0
-        except Exception as error:
+        except (Exception, CancelledError) as error:
             answer = None
             if cell.may_refuse and isinstance(error, ClientError):
                 raise
@@ -144,6 +145,14 @@ async def attempt_safely(cell: Cell, *args: Any) -> Any:
         async with timeout(cell.timeout_s):
             return await cell.call(*args)
     except Exception as error:
+        return cell.failed(error)
+
+
+def attempt(cell: Cell, *args: Any) -> Any:
+    """The same for a sync call."""
+    try:
+        return cell.call(*args)
+    except (Exception, CancelledError) as error:
         return cell.failed(error)
 
 

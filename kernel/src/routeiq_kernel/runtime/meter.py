@@ -26,7 +26,7 @@ class Cell:
 
     def __init__(self, manifest: Manifest, hook: str, kind: str, call: Callable[..., Any]) -> None:
         self.manifest, self.plugin, self.hook, self.call = manifest, manifest.name, hook, call
-        observes = kind == "notify" or (hook == "on_block" and manifest.hold is Hold.NOTHING)
+        observes = kind in ("notify", "peers") or (hook == "on_block" and manifest.hold is Hold.NOTHING)
         self.closed = manifest.on_failure is FailureMode.CLOSED and not observes and hook != "on_config_changed"
         self.may_refuse = kind != "notify" and hook != "response_headers"
         """Whether its `ClientError` is the client's; else there is nobody left to refuse, and it is a failure."""

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from routeiq_sdk import CLOCK, ConfigError, Deployment, GraphError, Manifest, ServiceKey
+from routeiq_sdk.services import PEERS
 
 from .meter import Cell
+from .peers import Exchange, Peers
 
 T = TypeVar("T")
 STOP_S = 10.0
@@ -22,12 +24,14 @@ log = logging.getLogger("routeiq.plugins")
 class Ctx:
     """`PluginContext` for one plugin. `deployments` follows the graph that was committed last."""
 
-    def __init__(self, manifest: Manifest, mode: str, state_dir: Path, config_path: Path | None) -> None:
+    def __init__(self, manifest: Manifest, mode: str, state_dir: Path, config_path: Path | None, exchange: Exchange) -> None:
         self.name, self.mode, self.config_path = manifest.name, mode, config_path
         self._manifest, self._state_dir = manifest, state_dir
         self.deployments: Sequence[Deployment] = ()
         self.services: Mapping[ServiceKey[Any], Any] = {}
         self.announced: list[str] = []
+        self.kept: dict[str, Any] = {}
+        self.peers = Peers(manifest, exchange)
 
     @property
     def state_dir(self) -> Path:
@@ -44,6 +48,8 @@ class Ctx:
     def optional(self, key: ServiceKey[T]) -> T | None:
         if key == CLOCK:
             return time  # type: ignore[return-value]  # the module has the clock's functions
+        if key == PEERS:
+            return self.peers  # type: ignore[return-value]
         if key not in (*self._manifest.requires, *self._manifest.optional):
             raise GraphError(f"plugin {self.name} asks for {key}: name it in `requires` or `optional` of its manifest")
         return self.services.get(key)

@@ -8,13 +8,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from routeiq_sdk.wire import Headers
 from starlette.requests import Request
 from starlette.responses import Response
+
+from .explain import PATH, explain
 
 if TYPE_CHECKING:
     from .app import Gateway
 
 Handler = Callable[[Request], Awaitable[Response]]
+ASK_S = 300.0
 
 
 def admin_routes(gateway: Gateway) -> list[tuple[str, str, Handler]]:
@@ -35,24 +39,35 @@ def admin_routes(gateway: Gateway) -> list[tuple[str, str, Handler]]:
     async def why(request: Request) -> Response:
         return _json(gateway.status()["why_parsed"])
 
+    async def explained(request: Request) -> Response:
+        """Of the request that this one's body and headers would make of `path`."""
+        asked = request.query_params
+        path, headers = asked.get("path", PATH), Headers(request.scope["headers"])
+        answer = await explain(gateway.graph, asked.get("method", "POST"), path, headers, request.receive)
+        return _answered(answer, "explain", request)
+
     return [
         ("GET", "/admin/status", partial(_asked, gateway, "status")),
         ("POST", "/admin/reload", partial(_asked, gateway, "reload")),
         ("GET", "/admin/plugins", plugins),
         ("GET", "/admin/plugins/{name}", plugin),
         ("GET", "/admin/why-parsed", why),
+        ("POST", "/admin/explain", explained),
     ]
 
 
 async def _asked(gateway: Gateway, op: str, request: Request) -> Response:
-    request_id = request.scope["routeiq.request_id"]
     if gateway.parent is None:
         if op == "status":
             return _json(gateway.status())
-        return problem(501, "no_parent", "This gateway runs without a parent process.", request_id)
-    answer = await gateway.parent(op, {})
+        return problem(501, "no_parent", "This gateway runs without a parent process.", request.scope["routeiq.request_id"])
+    return _answered(await gateway.parent.ask({"op": op}, ASK_S), op, request)
+
+
+def _answered(answer: dict[str, Any], op: str, request: Request) -> Response:
     if answer["ok"]:
         return _json(answer)
+    request_id = request.scope["routeiq.request_id"]
     return problem(422, f"{op}_failed", "; ".join(answer["errors"]), request_id, errors=answer["errors"])
 
 

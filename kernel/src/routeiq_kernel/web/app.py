@@ -6,10 +6,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
+from os import urandom
 from time import monotonic
 from typing import Any, Protocol
-from uuid import uuid4
 
 from routeiq_sdk.stream import Error
 from routeiq_sdk.wire import Headers
@@ -21,19 +21,19 @@ from ..pipeline.context import Rc, Receive, Send, Stopped
 from ..pipeline.egress import Egress
 from ..pipeline.handle import settle, work
 from ..pipeline.ingress import Ingress
-from ..pipeline.watchdog import Watchdog
 from ..runtime.build import activate, build, revert
-from ..runtime.graph import Graph
+from ..runtime.graph import Graph, Live
 from ..runtime.meter import Cell
+from ..runtime.peers import Exchange
 from ..runtime.running import Running
 from ..runtime.surfaces import Found
 from .cold import HOST, cold_app
 from .errors import serve
+from .explain import explain_message
 from .log import log_request
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9\-_.]{1,128}")
 
-Parent = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 log = logging.getLogger("routeiq")
 LAST_WORDS_S = 5.0
 
@@ -51,8 +51,7 @@ class Gateway:
         self.graph, self.slots = graph, slots
         self.next: Graph | None = None
         self.draining = self.refusing = False
-        self.parent: Parent | None = None
-        """Forwards an operation to the parent process; set by the worker."""
+        self.parent = graph.live.exchange.link
         self._retired: set[asyncio.Task[None]] = set()
         self._next_apps: tuple[Any, Any] | None = None
         self._old: set[Graph] = set()
@@ -61,8 +60,8 @@ class Gateway:
         self._use(graph, self._apps(graph))
 
     @classmethod
-    async def start(cls, document: Document, slots: Slots) -> Gateway:
-        graph = await build(document, Watchdog())
+    async def start(cls, document: Document, slots: Slots, exchange: Exchange) -> Gateway:
+        graph = await build(document, Live(exchange=exchange))
         made: Gateway | None = None
         try:
             made = cls(graph, slots)
@@ -79,6 +78,7 @@ class Gateway:
         self.graph = graph
         self._find = graph.surfaces.find
         self._app, self._cold = apps
+        graph.live.exchange.plugins = graph.plugins
         for running in graph.plugins:
             for cell in running.cells.values():
                 cell.alarm = self._alarm
@@ -94,7 +94,7 @@ class Gateway:
     async def _dispatch(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         headers = Headers(scope["headers"])
         wanted = headers.get("x-request-id")
-        request_id = wanted if wanted is not None and REQUEST_ID.fullmatch(wanted) else uuid4().hex
+        request_id = wanted if wanted is not None and REQUEST_ID.fullmatch(wanted) else urandom(16).hex()
         found = self._find(scope["method"], scope["path"], headers, scope["query_string"].decode("latin-1"))
         if found:
             await self._request(found, scope, receive, send, headers, request_id)
@@ -135,10 +135,7 @@ class Gateway:
 
     def _alarm(self, cell: Cell) -> None:
         if self.parent is not None:
-            self._aside(self._raise_alarm(self.parent, {"plugin": cell.plugin, "hook": cell.hook, "until": cell.skip_until}))
-
-    async def _raise_alarm(self, parent: Parent, cell: dict[str, Any]) -> None:
-        await parent("quarantine", cell)
+            self.parent.tell({"op": "quarantine", "plugin": cell.plugin, "hook": cell.hook, "until": cell.skip_until})
 
     def quarantine(self, plugin: str, hook: str, until: float) -> None:
         """Another worker found this hook failing."""
@@ -151,7 +148,7 @@ class Gateway:
     async def prepare(self, document: Document) -> str:
         """Raises `ConfigError` or `GraphError`; then nothing changed."""
         await self.abort()
-        self.next = graph = await build(document, self.graph.live.watchdog, self.graph)
+        self.next = graph = await build(document, Live(self.graph.live.watchdog, self.graph.live.exchange), self.graph)
         self._next_apps = None
         try:
             self._next_apps = self._apps(graph)
@@ -203,26 +200,29 @@ class Gateway:
     # drain and end
 
     def start_drain(self) -> None:
-        """Readiness says 503 from now on; requests are still served."""
+        """Readiness says 503 from now on; requests are still served, and each answer ends its connection."""
         self.draining = True
+        for graph in (self.graph, *self._old):
+            graph.live.draining = True
 
     async def drained(self, timeout_s: float) -> None:
         """New requests are refused; returns when the open ones ended."""
         self.refusing = True
-        graphs = (self.graph, *self._old)
-        for graph in graphs:
-            graph.live.draining = True
-        await asyncio.gather(*(self._emptied(graph, timeout_s, "draining") for graph in graphs))
+        await asyncio.gather(*(self._emptied(graph, timeout_s, "draining") for graph in (self.graph, *self._old)))
 
     async def close(self) -> None:
         await self.abort()
         for task in tuple(self._retired):
             task.cancel()
+        self.graph.live.exchange.plugins = ()
         for graph in (*self._old, self.graph):
             for problem in await graph.close():
                 log.error("%s", problem)
         self._old.clear()
         self._watch.cancel()
+
+    async def explain(self, message: dict[str, Any]) -> dict[str, Any]:
+        return await explain_message(self.graph, message)
 
     def status(self) -> dict[str, Any]:
         now = monotonic()
@@ -247,7 +247,10 @@ def describe(running: Running) -> dict[str, Any]:
     }  # fmt: skip
 
 
-CORS_EXPOSED = ("x-request-id", "x-upstream-request-id", "request-id", "retry-after", "x-should-retry", "x-routeiq-lossy")
+CORS_EXPOSED = (
+    "x-request-id", "x-upstream-request-id", "request-id", "retry-after", "x-should-retry", "x-routeiq-lossy", "x-routeiq-cost",
+    "x-routeiq-decision", "x-routeiq-model", "x-routeiq-deployment", "x-routeiq-attempts",
+)  # fmt: skip
 
 
 def layered(app: Any, graph: Graph) -> Any:
@@ -257,17 +260,31 @@ def layered(app: Any, graph: Graph) -> Any:
     cors = graph.settings.cors
     if cors.origins:
         # any header may come: credentials travel in headers that a page must set itself, not in cookies
-        app = CORSMiddleware(
-            app, allow_origins=cors.origins, allow_methods=("GET", "POST", "HEAD", "DELETE"), allow_credentials=cors.credentials,
-            allow_headers=("*",), expose_headers=CORS_EXPOSED,
+        app = Cors(
+            app, allow_origins=cors.origins, allow_methods=("GET", "POST", "PUT", "PATCH", "HEAD", "DELETE"),
+            allow_credentials=cors.credentials, allow_headers=("*",), expose_headers=CORS_EXPOSED,
         )  # fmt: skip
     return app
 
 
+class Cors(CORSMiddleware):
+    def preflight_response(self, request_headers: Any) -> Any:
+        """The only answer that does not come from the application, which numbers the others."""
+        answer = super().preflight_response(request_headers)
+        answer.headers["x-request-id"] = urandom(16).hex()
+        return answer
+
+
 def denying(send: Send) -> Send:
-    """For a WebSocket that was not accepted: an answer is the refusal of its handshake."""
+    """For a WebSocket that was not accepted: an answer is the refusal of its handshake, and so is a middleware's close."""
+    accepted = False
 
     async def adapted(message: Any) -> None:
+        nonlocal accepted
+        accepted = accepted or message["type"] == "websocket.accept"
+        if message["type"] == "websocket.close" and not accepted:
+            await adapted({"type": "http.response.start", "status": 403, "headers": [(b"x-request-id", urandom(16).hex().encode())]})
+            message = {"type": "http.response.body"}
         await send({**message, "type": f"websocket.{message['type']}"} if message["type"].startswith("http.") else message)
 
     return adapted

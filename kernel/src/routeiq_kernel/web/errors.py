@@ -13,7 +13,7 @@ from msgspec import structs
 from routeiq_sdk import ClientError, PluginFailure, UpstreamError
 from routeiq_sdk.stream import Error
 
-from ..pipeline.attempts import Refused
+from ..pipeline.call import Refused
 from ..pipeline.context import Rc, Stopped
 from ..pipeline.deadlines import timed_out
 
@@ -96,9 +96,9 @@ def _in_stream(rc: Rc, error: Error) -> bytes:
 
 
 async def respond(rc: Rc, error: Error, refused: Refused | None = None) -> None:
-    egress = rc.egress
-    if egress.ended or rc.gone:
+    if rc.gone or rc.egress.ended:
         return
+    egress = rc.egress
     if egress.started:
         if egress.streaming:
             await egress.end(_in_stream(rc, error))

@@ -45,7 +45,8 @@ def rc(request: Request | None = None, *, headers: Mapping[str, str] | None = No
         "request_id": "req-test", "operation": "chat", "path": "/v1/chat/completions", "query": "", "client": ("127.0.0.1", 1),
         "surface": Surface(method="POST", path="/v1/chat/completions", kind="generate", operation="chat", format="openai"),
         "headers": Headers([(name.lower().encode(), value.encode("latin-1")) for name, value in (headers or {}).items()]),
-        "started_s": 0.0, "principal": None, "client_credentials": {}, "request": request, "plan": None, "attempts": [], "state": {},
+        "started_s": 0.0, "principal": None, "client_credentials": {}, "request": request, "plan": None, "choices": [],
+        "excluded": {}, "fallbacks": None, "attempts": [], "state": {},
     }  # fmt: skip
     for name, value in (values | fields).items():
         setattr(made, name, value)
@@ -91,6 +92,7 @@ class Context:
         self.state_dir, self.name, self.mode = state_dir, name, mode
         self.deployments, self.config_path = deployments, config_path
         self.announced: list[str] = []
+        self.kept: dict[str, Any] = {}
         self._services = dict(services or {})
 
     def service(self, key: ServiceKey[T]) -> T:

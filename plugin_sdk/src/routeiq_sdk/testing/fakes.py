@@ -58,7 +58,7 @@ class Recorder:
         self.attempts: list[Attempt] = []
 
     @hookimpl
-    async def on_attempt(self, attempt: Attempt) -> None:
+    def on_attempt(self, attempt: Attempt) -> None:
         self.attempts.append(attempt)
 
     @hookimpl

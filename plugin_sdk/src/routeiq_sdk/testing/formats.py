@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,21 @@ def find_factory(manifest: Manifest) -> Any:
 
 
 def codec(format: str) -> Codec:
-    """The codec that the plugin `format_<format>` registers. Raises `LookupError`."""
-    manifest = find_manifest(f"format_{format}")
+    """The codec of that format: of the plugin `format_<format>`, else of any `format_…`. Raises `LookupError`."""
+    names = {point.name for point in entry_points(group="routeiq.plugins") if point.name.startswith("format_")}
+    for name in sorted(names, key=lambda name: (name != f"format_{format}", name)):
+        for each in _registered(name):
+            if each.name == format:
+                return each
+    raise LookupError(f"no installed plugin registers the format {format!r}")
+
+
+def _registered(plugin: str) -> Iterable[Codec]:
+    manifest = find_manifest(plugin)
     factory = find_factory(manifest)
-    plugin = factory(_defaults(manifest)) if manifest.config else factory()
-    found = plugin.register_formats(**_known(plugin.register_formats, format))
-    made: Codec = next(each for each in found if each.name == format)
-    return made
+    made = factory(_defaults(manifest)) if manifest.config else factory()
+    found: Iterable[Codec] = made.register_formats(**_known(made.register_formats, plugin))
+    return found
 
 
 def _defaults(manifest: Manifest) -> Any:
@@ -41,9 +50,9 @@ def _defaults(manifest: Manifest) -> Any:
     return getattr(importlib.import_module(module), name)()
 
 
-def _known(function: Any, format: str) -> dict[str, Any]:
+def _known(function: Any, plugin: str) -> dict[str, Any]:
     names = function.__code__.co_varnames[: function.__code__.co_argcount]
-    return {"ctx": Context(Path(), name=f"format_{format}")} if "ctx" in names else {}
+    return {"ctx": Context(Path(), name=plugin)} if "ctx" in names else {}
 
 
 def oracle(format: str, body: bytes, request: Request | None = None) -> list[str]:

@@ -20,7 +20,8 @@ from routeiq_sdk.wire import Headers
 from .keyfile import load_or_create
 
 OWN, BEARER, API_KEY, GOOGLE_KEY = b"x-litellm-api-key", b"authorization", b"x-api-key", b"x-goog-api-key"
-PLAIN = (API_KEY, GOOGLE_KEY)
+PLAIN = frozenset((API_KEY, GOOGLE_KEY))
+SHARED = PLAIN | {BEARER}
 CREDENTIALS = {name: name.decode() for name in (OWN, BEARER, API_KEY, GOOGLE_KEY, b"api-key")}
 WHERE = "set general_settings.master_key or LITELLM_MASTER_KEY"
 FIRST_REQUEST = (
@@ -62,12 +63,11 @@ class AuthKeys:
 
     @hookimpl
     async def authenticate(self, headers: Headers, rc: RequestContext) -> Principal | Reject | None:
-        found: dict[bytes, bytes] = {}
-        for name, value in headers.raw:
-            if name in CREDENTIALS:
-                if name in found:
-                    return Reject(f"The header {CREDENTIALS[name]} was sent more than once.")
-                found[name] = value
+        given = [pair for pair in headers.raw if pair[0] in CREDENTIALS]
+        found = dict(given)
+        if len(found) < len(given):
+            twice = next(name for name, _ in given if sum(name == other for other, _ in given) > 1)
+            return Reject(f"The header {CREDENTIALS[twice]} was sent more than once.")
         judged = self._judge(found) if found else None
         return self._judge_query(rc.query, found) if judged is None and "key=" in rc.query else judged
 
@@ -77,9 +77,9 @@ class AuthKeys:
     def _judge(self, found: dict[bytes, bytes]) -> Principal | Reject | None:
         key = self._key
         holding = [name for name, value in found.items() if compare_digest(_credential(name, value), key)]
-        if OWN in holding if OWN in found else any(name in holding for name in (BEARER, *PLAIN)):
+        if OWN in holding if OWN in found else not SHARED.isdisjoint(holding):
             return self._master(found)
-        return Reject() if OWN in found or any(name in found for name in PLAIN) or _has_bearer(found) else None
+        return Reject() if OWN in found or not PLAIN.isdisjoint(found) or _has_bearer(found) else None
 
     def _judge_query(self, query: str, found: dict[bytes, bytes]) -> Principal | Reject | None:
         given = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == "key"]

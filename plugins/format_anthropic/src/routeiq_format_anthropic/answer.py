@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import Raw, structs
-from routeiq_sdk.crossing import ALIAS, original, wrap
+from routeiq_sdk.crossing import ALIAS, UNNAMED, original, wrap
 from routeiq_sdk.request import Request
 from routeiq_sdk.stream import (
     Annotation,
@@ -83,7 +83,7 @@ def _text(block: Text, losses: list[str]) -> Text:
 def _name(call: ToolCall, request: Request) -> str:
     """The client's own name of the tool."""
     if not call.namespace and not ALIAS.fullmatch(call.name):
-        return call.name
+        return call.name or UNNAMED
     namespace, name = original(call.name, ((tool.namespace, tool.name) for tool in request.tools))
     namespace = call.namespace or namespace
     return alias(name, namespace) if namespace else name
@@ -130,12 +130,19 @@ def mint_message_id(request: Request) -> str:
     return f"msg_{hashlib.sha256(request.body).hexdigest()[:24]}"
 
 
-def stop_fields(stop: Stop, has_tools: bool, has_refusal: bool, is_native: bool, losses: list[str]) -> dict[str, Any]:
+def stop_fields(stop: Stop, has_tools: bool, has_refusal: bool, is_native: bool, losses: list[str], is_cut: bool = False) -> dict[str, Any]:
+    """`is_cut`: the arguments of a call are no JSON object, as those of an answer that reached its limit."""
     reason = stop.reason
-    if reason == "tool_use" and not has_tools:
-        stop = structs.replace(stop, reason="stop", native="")
-    elif reason == "stop" and (has_refusal or has_tools):
-        stop = structs.replace(stop, reason="refusal" if has_refusal else "tool_use", native="")
+    if reason == "stop" and has_refusal:
+        reason = "refusal"
+    elif has_tools and reason not in stops.BESIDE_TOOLS:
+        reason = "tool_use"
+    if reason == "tool_use" and (is_cut or not has_tools):
+        reason = "length" if has_tools else "stop"
+    if reason != stop.reason:
+        if "stop" not in (reason, stop.reason):
+            report(losses, "stop_reason", "approx")
+        stop = structs.replace(stop, reason=reason, native="")
     wire = stops.to_wire(stop.reason, stop.native, is_native)
     if stop.reason not in stops.TO_WIRE and wire == "end_turn":
         report(losses, "stop_reason", "approx")

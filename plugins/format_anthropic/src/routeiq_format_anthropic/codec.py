@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from routeiq_sdk.estimate import tokens
 from routeiq_sdk.request import Request
 from routeiq_sdk.resources import Deployment
 from routeiq_sdk.services import ModelCatalog, TokenCounter
 from routeiq_sdk.stream import Error, Event, UsageParts
 from routeiq_sdk.wire import Asked, Built, ModelEntry, SseFramer
 
-from . import answer, blocks, build, decode, errors, estimate, models, oracle, parse, usage
+from . import answer, blocks, build, decode, errors, models, oracle, parse, usage
 from .encode import AnthropicEncoder
+from .estimate import media_tokens
 from .shapes import read_message
 from .sse import NAME, PING, write
 from .tap import AnthropicTap
@@ -96,13 +98,13 @@ class AnthropicCodec:
         return errors.in_stream(error, request_id)
 
     def models(self, models_: Sequence[ModelEntry], asked: Asked) -> bytes:
-        return models.page(models_, asked.query)
+        return write(models.entry(models_[0])) if "model" in asked.params else models.page(models_, asked.query)
 
     def estimate_tokens(self, request: Request) -> int:
         """Tokens of a request whose provider cannot count them: by the model's tokenizer where there is a token counter."""
         target = next((each for each in self._deployments() if each.group == request.model), None) if self._counter else None
         if self._counter is None or target is None:
-            return estimate.tokens(request)
+            return tokens(request, media_tokens)
         return self._counter.count_request(request, target)[0]
 
     def count_reply(self, tokens: int) -> bytes:

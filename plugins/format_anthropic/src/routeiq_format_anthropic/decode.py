@@ -155,7 +155,7 @@ class AnthropicDecoder:
         new = usage.read(raw)
         if new is None:
             return []
-        self._usage = new.over(self._usage) if self._usage else new
+        self._usage = usage.over(new, self._usage)
         return [Usage(frame=frame, parts=self._usage)]
 
     def _open_block(self, event: WireEvent, frame: bytes) -> list[Event]:

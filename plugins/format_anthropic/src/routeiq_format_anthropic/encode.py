@@ -35,6 +35,7 @@ from routeiq_sdk.stream import (
 from . import blocks, citations, errors, usage
 from .answer import closing_fields, for_client, is_own, message_fields, note, seal_of, signature_of, stop_fields
 from .decode import start_events
+from .fit import is_object
 from .losses import report
 from .shapes import read_event
 from .sse import NAME, PING, STOP, TEXT_DELTA, may_name, write
@@ -43,9 +44,9 @@ from .sse import event as sse
 
 class AnthropicEncoder:
     __slots__ = (
-        "_annotations", "_block", "_draining", "_family", "_finished", "_has_refusal", "_has_tools", "_hidden", "_input", "_is_native",
-        "_losses", "_next", "_open", "_over", "_raw", "_request", "_run", "_signature", "_start", "_started", "_stop", "_usage", "_waiting",
-        "losses",
+        "_annotations", "_args", "_block", "_draining", "_family", "_finished", "_has_refusal", "_has_tools", "_hidden", "_input",
+        "_is_cut", "_is_native", "_losses", "_next", "_open", "_over", "_raw", "_request", "_run", "_signature", "_start", "_started",
+        "_stop", "_usage", "_waiting", "losses",
     )  # fmt: skip
 
     def __init__(self, request: Request) -> None:
@@ -54,7 +55,7 @@ class AnthropicEncoder:
         self.losses: Sequence[str] = self._losses
         self._run: list[Event] = []
         self._start: MessageStart | None = None
-        self._started = self._finished = self._over = self._is_native = self._draining = False
+        self._started = self._finished = self._over = self._is_native = self._draining = self._is_cut = False
         self._has_tools = self._has_refusal = False
         self._family = ""
         self._raw = self._open = -1
@@ -63,6 +64,7 @@ class AnthropicEncoder:
         self._signature = ""
         self._input: list[str] = []
         """Pieces that are written when the block ends: a custom tool's input, a compaction, thoughts that a signature holds too."""
+        self._args: list[str] = []
         self._annotations: dict[str, bytes] = {}
         self._hidden: set[int] = set()
         self._waiting: dict[int, list[Event]] = {}
@@ -165,7 +167,7 @@ class AnthropicEncoder:
                     self._over, self._raw = True, -1
 
     def _begin(self, index: int, block: Block) -> None:
-        self._open, self._next, self._block, self._signature, self._input = index, self._next + 1, block, "", []
+        self._open, self._next, self._block, self._signature, self._input, self._args = index, self._next + 1, block, "", [], []
         self._has_tools = self._has_tools or (isinstance(block, ToolCall) and block.owner == "client")
 
     def _count(self, event: Usage) -> None:
@@ -274,6 +276,7 @@ class AnthropicEncoder:
             case "text":
                 self._write_delta({"type": "text_delta", "text": value}, out)
             case "args":
+                self._args.append(value)
                 self._write_delta({"type": "input_json_delta", "partial_json": value}, out)
             case "input":
                 self._input.append(value)
@@ -295,6 +298,8 @@ class AnthropicEncoder:
             self._write_delta({"type": "compaction_delta", "content": "".join(self._input) or None, **sealed}, out)
         elif isinstance(block, Reasoning) and not (block.seal and block.form in ("redacted", "encrypted")):
             self._sign(block, event.block, out)
+        if isinstance(block, ToolCall) and block.origin != NAME and block.owner == "client":
+            self._is_cut = self._is_cut or not is_object("".join(self._args))
         if isinstance(block, ToolCall) and self._input:
             self._write_delta({"type": "input_json_delta", "partial_json": write({"input": "".join(self._input)}).decode()}, out)
         out.append(sse("content_block_stop", {"type": "content_block_stop", "index": self._next - 1}))
@@ -336,7 +341,8 @@ class AnthropicEncoder:
             self._stop_block(BlockStop(index=self._open), out)
         if not self._finished:
             stop = self._stop or Stop(reason="other")
-            out.append(self._message_delta(stop_fields(stop, self._has_tools, self._has_refusal, self._is_native, self._losses)))
+            fields = stop_fields(stop, self._has_tools, self._has_refusal, self._is_native, self._losses, self._is_cut)
+            out.append(self._message_delta(fields))
         self._finished = self._over = True
         out.append(STOP)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import Any
 
+from routeiq_sdk.retry import error_headers, is_too_long, retry_after
 from routeiq_sdk.stream import ERROR_STATUS, Error, Frame
 from routeiq_sdk.wire import loads
 
@@ -30,8 +29,6 @@ TYPES: Mapping[str, str] = MappingProxyType(
         "over_capacity": "overloaded_error", "draining": "overloaded_error",
     }
 )  # fmt: skip
-MAX_WAIT_S = 86_400
-_TOO_LONG = ("prompt is too long", "input length and `max_tokens` exceed")
 
 
 def kind_of(status: int, type_: str | None, message: str) -> str:
@@ -40,7 +37,7 @@ def kind_of(status: int, type_: str | None, message: str) -> str:
         kind = "gateway_timeout"
     if kind == "server" and status in (502, 503):
         kind = BY_STATUS[status]
-    return "context_length" if kind == "invalid_request" and message.startswith(_TOO_LONG) else kind
+    return "context_length" if kind == "invalid_request" and is_too_long(message) else kind
 
 
 def from_object(value: Any, native: bytes, status: int = 0, retry_after_s: float | None = None, request_id: str | None = None) -> Error:
@@ -87,35 +84,8 @@ def parse(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> E
     return Error(kind=kind, message=message, status=status, retry_after_s=retry, request_id=request_id)
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from `retry-after-ms` or `retry-after` (seconds; a date counts from the `date` header)."""
-    try:
-        if "retry-after-ms" in headers:
-            return wait(float(headers["retry-after-ms"]) / 1000)
-        return wait(float(headers["retry-after"]))
-    except KeyError:
-        return None
-    except ValueError:
-        return _until(headers.get("retry-after", ""), headers.get("date", ""))
-
-
-def _until(then: str, now: str) -> float | None:
-    try:
-        return wait(max((parsedate_to_datetime(then) - parsedate_to_datetime(now)).total_seconds(), 0.0))
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
-def wait(seconds: float) -> float | None:
-    """A day at most; None for what is no time to wait."""
-    return min(seconds, MAX_WAIT_S) if math.isfinite(seconds) and seconds >= 0 else None
-
-
 def build(error: Error, request_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    headers = [(b"content-type", b"application/json")]
-    seconds = None if error.retry_after_s is None else wait(error.retry_after_s)
-    if seconds is not None:
-        headers.append((b"retry-after", b"%d" % math.ceil(seconds)))
+    headers = error_headers(error)
     if error.frame is not None and error.frame.format == NAME and error.native:
         return error.status or status_of(error), headers, error.native
     return status_of(error), headers, write(_object(error, request_id))

@@ -95,13 +95,18 @@ def _fit_call(call: ToolCall, losses: list[str]) -> ToolCall | None:
 def object_args(call: ToolCall, losses: list[str]) -> str:
     if call.input is not None or not call.args.strip() or call.origin == NAME:
         return call.args
-    try:
-        if isinstance(loads(call.args.encode()), dict):
-            return call.args
-    except (ValueError, RecursionError):
-        pass
+    if is_object(call.args):
+        return call.args
     losses.append("tool_args;approx")
     return write({"_raw": call.args}).decode()
+
+
+def is_object(args: str) -> bool:
+    """Whether arguments are what this format takes; none at all are."""
+    try:
+        return isinstance(loads(args.encode("utf-8", "replace")), dict)
+    except ValueError:
+        return not args.strip()
 
 
 def _fit_result(result: ToolResult, role: str, losses: list[str]) -> ToolResult | None:

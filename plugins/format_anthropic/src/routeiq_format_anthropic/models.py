@@ -31,7 +31,7 @@ def page(entries: Sequence[ModelEntry], query: str) -> bytes:
     shown = entries[start : min(end, start + limit)]
     has_more = start > 0 if "before_id" in asked else start + limit < end
     first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
-    return write({"data": [_model(entry) for entry in shown], "has_more": has_more, "first_id": first, "last_id": last})
+    return write({"data": [entry(each) for each in shown], "has_more": has_more, "first_id": first, "last_id": last})
 
 
 def _limit(given: str | None) -> int:
@@ -49,7 +49,7 @@ def _place(entries: Sequence[ModelEntry], id_: str, name: str) -> int:
     return place
 
 
-def _model(entry: ModelEntry) -> dict[str, Any]:
-    fields: dict[str, Any] = {"type": "model", "id": entry.id, "display_name": entry.id, "created_at": _CREATED}
-    limits = {"max_input_tokens": entry.max_input_tokens, "max_tokens": entry.max_output_tokens}
+def entry(model: ModelEntry) -> dict[str, Any]:
+    fields: dict[str, Any] = {"type": "model", "id": model.id, "display_name": model.id, "created_at": _CREATED}
+    limits = {"max_input_tokens": model.max_input_tokens, "max_tokens": model.max_output_tokens}
     return fields | {name: limit for name, limit in limits.items() if limit is not None}

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from msgspec import Raw
+from routeiq_sdk.crossing import refuse
 from routeiq_sdk.errors import ClientError
 from routeiq_sdk.request import Message
 from routeiq_sdk.stream import Media, Text
@@ -24,14 +25,6 @@ MEMBERS: Mapping[str, str] = MappingProxyType({
     "billing_policy": "billing",
 })  # fmt: skip
 BY_NAME: Mapping[str, str] = MappingProxyType({name: member for member, name in MEMBERS.items()})
-REFUSED: Mapping[str, str] = MappingProxyType({
-    "previous_response_id": "only the deployment that made the response can continue it; send the conversation",
-    "conversation": "only the deployment that holds the conversation can continue it; send the messages",
-    "background": "this model's provider cannot answer in the background",
-    "prompt": "this model's provider cannot read the stored prompt template",
-    "cached_content": "this model's provider cannot read the cached content",
-})  # fmt: skip
-"""What must not be left out, because the answer would be to another question."""
 _THINKING = frozenset({"type", "budget_tokens", "display"})
 _SPEAKS_TEXT = frozenset({"text"})
 
@@ -93,8 +86,7 @@ def write_foreign(named: Mapping[str, bytes], losses: list[str]) -> dict[str, Ra
     for name, value in named.items():
         if value == b"null" or name in ("max_tool_calls", "web_search_options") or _goes_without_saying(name, value):
             continue
-        if name in REFUSED:
-            raise ClientError(f"{name}: {REFUSED[name]}", param=name)
+        refuse(name, value)
         if name == "modalities":
             raise ClientError("modalities: the model behind this name gives text only", param=name)
         if name == "cache.options" and _asks_automatic(value):

@@ -23,7 +23,8 @@ class AnthropicFormat:
             yield Surface(
                 method="POST", path=f"{prefix}/messages/count_tokens", kind="generate", operation="count_tokens", format="anthropic"
             )
-        yield Surface(method="GET", path="/v1/models", kind="local", operation="models", format="anthropic", match=speaks_anthropic)
+        for path in ("/v1/models", "/v1/models/{model:path}"):
+            yield Surface(method="GET", path=path, kind="local", operation="models", format="anthropic", match=speaks_anthropic)
 
 
 def speaks_anthropic(headers: Headers, query: str) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Raw
-from routeiq_sdk.wire import dumps, loads, sse_data, sse_event
+from routeiq_sdk.surrogates import dump as write
+from routeiq_sdk.wire import loads, sse_data, sse_event
 
 NAME = "anthropic"
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
@@ -45,24 +44,6 @@ def plain(raw: bytes | Raw) -> Any:
         return loads(bytes(raw))
     except (ValueError, RecursionError):
         return None
-
-
-def write(value: Any) -> bytes:
-    """Compact JSON; lone surrogates, which UTF-8 cannot hold, become escapes."""
-    try:
-        return dumps(value)
-    except UnicodeEncodeError:
-        return dumps(_escaped(value))
-
-
-def _escaped(value: Any) -> Any:
-    if isinstance(value, str):
-        return Raw(json.dumps(value).encode())
-    if isinstance(value, Mapping):
-        return {key: _escaped(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_escaped(item) for item in value]
-    return value
 
 
 def event(name: str, value: Any) -> bytes:

@@ -16,6 +16,8 @@ FROM_WIRE: Mapping[str, str] = MappingProxyType({
     "compaction": "compaction",
 })  # fmt: skip
 TO_WIRE: Mapping[str, str] = MappingProxyType({reason: wire for wire, reason in FROM_WIRE.items()} | {"content_filter": "refusal"})
+BESIDE_TOOLS = frozenset(("tool_use", "length", "context_window", "content_filter", "refusal", "pause"))
+"""Reasons for which an answer that calls the client's tools may end; for all others it ends because of the call."""
 
 
 def to_wire(reason: str, native: str, is_native: bool) -> str:

@@ -121,7 +121,7 @@ class AnthropicTap:
     def _merge(self, raw: Raw) -> None:
         new = usage.read(raw)
         if new is not None:
-            self.usage = new.over(self.usage) if self.usage else new
+            self.usage = usage.over(new, self.usage)
 
     def missing_end(self) -> bytes:
         return STOP if self.complete and not self._stopped else b""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw, Struct, structs
 from routeiq_sdk.stream import COUNTS, UsageParts
 
 from .sse import plain
@@ -37,7 +37,9 @@ class WireUsage(Struct):
     iterations: list[WireUsage] | None = None
 
 
+TOLD_ONCE = ("service_tier", "inference_geo", "speed")
 _decoder = msgspec.json.Decoder(WireUsage)
+_members = msgspec.json.Decoder(dict[str, Raw])
 
 
 def read(native: bytes | Raw) -> UsageParts | None:
@@ -54,6 +56,15 @@ def read(native: bytes | Raw) -> UsageParts | None:
     each = [_parts(one, b"") for one in usage.iterations]
     total: dict[str, Any] = {name: _sum([getattr(one, name) for one in each]) for name in COUNTS}
     return UsageParts(native=raw, **total)
+
+
+def over(new: UsageParts, old: UsageParts | None) -> UsageParts:
+    """The stream's last word replaces the one before, whose tier, place and speed it does not repeat."""
+    if old is None:
+        return new
+    before, after = _members.decode(old.native), _members.decode(new.native)
+    kept = {name: before[name] for name in TOLD_ONCE if name in before and name not in after}
+    return structs.replace(new.over(old), native=msgspec.json.encode(kept | after)) if kept else new.over(old)
 
 
 def _parts(usage: WireUsage, native: bytes) -> UsageParts:

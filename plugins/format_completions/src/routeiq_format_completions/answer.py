@@ -7,8 +7,7 @@ from typing import Any
 
 from msgspec import Raw, Struct
 from routeiq_sdk.openai_chunks import Unframed, is_lost
-from routeiq_sdk.openai_family import fitting_id, is_set, raw_members
-from routeiq_sdk.request import Request
+from routeiq_sdk.openai_family import is_set
 from routeiq_sdk.stream import (
     Annotation,
     Block,
@@ -16,7 +15,6 @@ from routeiq_sdk.stream import (
     BlockStart,
     Event,
     Media,
-    MessageStart,
     Opaque,
     OpaqueBlock,
     Reasoning,
@@ -27,7 +25,7 @@ from routeiq_sdk.stream import (
     ToolResult,
 )
 
-from .chunks import NAME, OBJECT
+from .chunks import NAME
 from .decode import FILTERS
 from .logprobs import Weights
 from .stops import EXACT, write_stop
@@ -107,25 +105,6 @@ class Answer:
         if not self.native_stops and event.reason not in EXACT:
             self.lose("stop_reason", "approx")
         return Piece(event.choice, finish=write_stop(event.reason, event.native if self.native_stops else ""))
-
-
-def is_native(event: MessageStart) -> bool:
-    """The opening came from a provider of this format."""
-    kind = raw_members(event.extras).get("object")
-    return kind is not None and bytes(kind).startswith(b'"text_completion')
-
-
-def head(event: MessageStart, request: Request, created_s: int) -> dict[str, Any]:
-    """The members that every chunk of an answer repeats."""
-    native = is_native(event)
-    opening: dict[str, Any] = {
-        "id": event.id if event.id and native else fitting_id("cmpl-", event.id, request.body),
-        "object": OBJECT,
-        "created": created_s if event.created_s is None else event.created_s,
-        "model": event.model or request.model,
-    }
-    extras = raw_members(event.extras) if native else {}
-    return opening | {name: raw for name, raw in extras.items() if name != "object"}
 
 
 def choice(piece: Piece) -> dict[str, Any]:

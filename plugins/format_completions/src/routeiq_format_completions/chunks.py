@@ -6,12 +6,10 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from routeiq_sdk.openai_chunks import Reading
-from routeiq_sdk.openai_chunks import read as read_event
 
 NAME = "openai_completions"
-OBJECT = "text_completion"
-CR = 13
+KIND = "text_completion"
+ID_PREFIX = "cmpl-"
 PARAMS = {
     "messages": "prompt", "input": "prompt", "contents": "prompt", "max_output_tokens": "max_tokens", "max_completion_tokens": "max_tokens",
     "max_tokens": "max_tokens", "stop_sequences": "stop", "stop": "stop", "model": "model", "temperature": "temperature", "top_p": "top_p",
@@ -37,9 +35,4 @@ class Chunk(Struct, gc=False):
     prompt_filter_results: Any = None
 
 
-_chunk = msgspec.json.Decoder(Chunk)
-decode = _chunk.decode
-
-
-def read(frame: bytes) -> Reading:
-    return read_event(frame, _chunk)
+CHUNK = msgspec.json.Decoder(Chunk)

@@ -6,16 +6,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from msgspec import structs
-from routeiq_sdk.openai_chunks import DONE, without_usage
-from routeiq_sdk.openai_family import dump, stream_error, write_usage
+from routeiq_sdk.openai_chunks import DONE, head, is_native, without_usage
+from routeiq_sdk.openai_codec import KEEPALIVE
+from routeiq_sdk.openai_family import stream_error, write_usage
 from routeiq_sdk.request import Request
 from routeiq_sdk.stream import Annotation, Error, Event, MessageEnd, MessageStart, Opaque, Ping, Usage, UsageParts
+from routeiq_sdk.surrogates import dump
 
-from .answer import Answer, Piece, choice, head, is_native
-from .chunks import NAME, PARAMS
+from .answer import Answer, Piece, choice
+from .chunks import ID_PREFIX, KIND, NAME, PARAMS
 from .decode import FILTERS
 
-KEEPALIVE = b": keepalive\n\n"
 _FACTS = (Usage, Opaque, Annotation, Ping)
 
 
@@ -125,8 +126,8 @@ class CompletionsEncoder:
             self._waiting = None
 
     def _open(self, event: MessageStart) -> None:
-        self._answer.native_stops = is_native(event)
-        self._head = b"data: " + dump(head(event, self._request, self._created_s))[:-1] + b',"choices":['
+        self._answer.native_stops = is_native(event, KIND)
+        self._head = b"data: " + dump(head(event, self._request, self._created_s, KIND, ID_PREFIX))[:-1] + b',"choices":['
 
     def _end(self, out: list[bytes]) -> None:
         self._over = True

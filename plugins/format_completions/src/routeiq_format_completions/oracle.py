@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from routeiq_sdk.openai_requests import wants_usage
 from routeiq_sdk.request import Request
 from routeiq_sdk.wire import SseFramer, loads, sse_data
 
-from .request import asked_usage
+from .chunks import NAME
 
 _CONSTANT = ("id", "object", "created", "model")
 
@@ -67,7 +68,7 @@ class _Oracle:
         for number, count in self.finishes.items():
             if count != 1:
                 self.say("C5", f"choice {number} has {count} finish reasons")
-        if request is not None and self.usages != int(asked_usage(request)):
+        if request is not None and self.usages != int(wants_usage(request, NAME)):
             self.say("C8", f"{self.usages} usage chunks")
 
 

@@ -7,19 +7,17 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 from routeiq_sdk.errors import ClientError
-from routeiq_sdk.openai_family import asking_usage, asks_usage, dump, is_set, type_error
+from routeiq_sdk.openai_family import is_set
+from routeiq_sdk.openai_requests import Anything, Members, ask_usage, asks_usage, edits, read_body
 from routeiq_sdk.request import Content, Message, Request, Sampling
 from routeiq_sdk.resources import Deployment
 from routeiq_sdk.stream import Text
-from routeiq_sdk.wire import Built, loads, members, mend, patch
+from routeiq_sdk.surrogates import dump
+from routeiq_sdk.wire import Built, loads, mend, patch
 
 from .chunks import NAME
 
 PATH = "/completions"
-
-
-class Anything(Struct, gc=False):
-    """Any JSON object."""
 
 
 class Envelope(Struct, gc=False):
@@ -50,42 +48,14 @@ _PLAIN = frozenset(("prompt", "stop", "n", "logprobs", "max_tokens", "user"))
 _NAMED = ("suffix", "echo", "best_of")
 FIELDS = frozenset((*Envelope.__struct_fields__,))
 """Members that the content knows; all others are `ext`."""
-Members = dict[str, bytes | None]
 
 
 def parse_request(body: bytes, operation: str) -> Request:
-    spans = members(body)
-    try:
-        envelope = _envelope.decode(body)
-    except msgspec.ValidationError as error:
-        raise type_error(error) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        envelope = _lenient(body)
-    return Request(
-        format=NAME, model=envelope.model, stream=envelope.stream is True, body=body, parse=parse, operation=operation, members=spans
-    )
-
-
-def _lenient(body: bytes) -> Envelope:
-    """With lone surrogates, which msgspec refuses and `members` lets pass."""
-    try:
-        return _envelope.decode(mend(body))
-    except msgspec.ValidationError as error:
-        raise type_error(error) from None
-
-
-def asked_usage(request: Request) -> bool:
-    """Whether the client wants the usage chunk of a stream."""
-    if request.format != NAME:
-        return False
-    if request.edited:
-        return request.content.include_usage
-    span = request.members.get("stream_options")
-    return span is not None and asks_usage(request.body[span[0] : span[1]])
+    return read_body(NAME, body, operation, _envelope, parse)
 
 
 def parse(request: Request) -> Content:
-    """One prompt is one user message. `named["prompt"]` stands for what only this format can say, several prompts or tokens: all
+    """One prompt is one user message. `named["prompts"]` stands for what only this format can say, several prompts or tokens: all
     others refuse it."""
     body = mend(request.body) if b"\\u" in request.body else request.body
     raw = {name: body[start:end] for name, (start, end) in request.members.items()}
@@ -93,7 +63,7 @@ def parse(request: Request) -> Content:
     messages = _messages(given.get("prompt"))
     named = {name: raw[name] for name in _NAMED if name in raw and not _is_default(raw[name])}
     if is_set(raw.get("prompt")) and len(messages) != 1:
-        named["prompt"] = raw["prompt"]
+        named["prompts"] = raw["prompt"]
     stop, top = given.get("stop"), given.get("logprobs")
     return Content(
         messages=messages,
@@ -125,24 +95,6 @@ def _messages(prompt: Any) -> tuple[Message, ...]:
     return tuple(Message(role="user", parts=(Text(text=text, origin=NAME),)) for text in texts)
 
 
-def edits(request: Request, deployment: Deployment) -> Members:
-    """Members to change in the client's own body for this deployment."""
-    changed: Members = {}
-    names = request.members
-    start, end = names.get("model", (0, 0))
-    model = dump(deployment.model)
-    if request.body[start:end] != model:
-        changed["model"] = model
-    changed |= {name: value for name, value in deployment.defaults.items() if name not in names}
-    start, end = names.get("stream", (0, 0))
-    if (request.body[start:end] == b"true") is not request.stream:
-        changed["stream"] = b"true" if request.stream else b"false"
-    if request.stream and not asked_usage(request):
-        start, end = names.get("stream_options", (0, 0))
-        changed["stream_options"] = asking_usage(changed.get("stream_options") or request.body[start:end])
-    return changed
-
-
 def build(request: Request, deployment: Deployment) -> Built:
     """An edited request of this format; another one cannot be expressed. Raises `ClientError`."""
     if request.format != NAME:
@@ -160,11 +112,10 @@ def build(request: Request, deployment: Deployment) -> Built:
         changed["user"] = None if new.end_user is None else dump(new.end_user)
     for now, before in ((new.named, old.named), (new.ext, old.ext)):
         names = [name for name in (*before, *now) if now.get(name) != before.get(name)]
-        changed |= {name: now.get(name) for name in names if name != "prompt"}
+        changed |= {name: now.get(name) for name in names if name != "prompts"}
     changed = {**edits(request, deployment), **changed}
     if request.stream:
-        start, end = request.members.get("stream_options", (0, 0))
-        changed["stream_options"] = asking_usage(changed.get("stream_options") or request.body[start:end])
+        ask_usage(request, changed)
     return Built(path=PATH, body=patch(request.body, request.members, changed), losses=tuple(losses))
 
 

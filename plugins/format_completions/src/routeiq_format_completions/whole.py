@@ -1,49 +1,32 @@
-"""Whole answers: as the events of their stream, and back."""
+"""Whole answers out of events."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
 from msgspec import Raw
-from routeiq_sdk.openai_chunks import check
-from routeiq_sdk.openai_family import UNREADABLE, bad_gateway, dump, error_body, write_usage
+from routeiq_sdk.openai_chunks import head, is_native
+from routeiq_sdk.openai_family import error_body, unchanged, write_usage
 from routeiq_sdk.request import Request
 from routeiq_sdk.stream import Annotation, Error, Event, MessageStart, Usage, UsageParts
-from routeiq_sdk.wire import loads
+from routeiq_sdk.surrogates import dump
 
-from .answer import Answer, Piece, choice, head, is_native
-from .chunks import NAME, PARAMS, Chunk, decode
-from .decode import FILTERS, CompletionsDecoder
-
-
-def explode(body: bytes) -> list[Event]:
-    wrong = check(NAME, body)
-    if wrong is not None:
-        return [wrong]
-    decoder = CompletionsDecoder(whole=True)
-    try:
-        return decoder.whole(decode(body), body)
-    except UNREADABLE:
-        pass
-    try:
-        return decoder.whole(msgspec.convert(loads(body), Chunk), body, surrogates=True)
-    except UNREADABLE:
-        return [bad_gateway("The provider's answer is not readable as a completion.")]
+from .answer import Answer, Piece, choice
+from .chunks import ID_PREFIX, KIND, NAME, PARAMS
+from .decode import FILTERS
 
 
 def collect(events: Iterable[Event], request: Request, losses: list[str], created_s: int) -> bytes:
     got = list(events)
-    frame = got[0].frame if got else None
-    if frame is not None and frame.format == NAME and len(got) == frame.count and all(event.frame is frame for event in got):
-        return frame.data
+    if (body := unchanged(got, NAME)) is not None:
+        return body
     error = next((event for event in got if isinstance(event, Error)), None)
     if error is not None:
         return error_body(NAME, error, PARAMS)
     start = next((event for event in got if isinstance(event, MessageStart)), MessageStart())
     answer = Answer()
-    answer.native_stops = is_native(start)
+    answer.native_stops = is_native(start, KIND)
     pieces: dict[int, list[Piece]] = {}
     facts: dict[str, Any] = {}
     parts: UsageParts | None = None
@@ -57,7 +40,7 @@ def collect(events: Iterable[Event], request: Request, losses: list[str], create
     losses.extend(answer.losses)
     choices = [_joined(number, pieces[number]) for number in sorted(pieces)] or [_joined(0, [])]
     usage = {} if parts is None else {"usage": write_usage(parts)}
-    return dump(head(start, request, created_s) | {"choices": choices} | facts | usage)
+    return dump(head(start, request, created_s, KIND, ID_PREFIX) | {"choices": choices} | facts | usage)
 
 
 def _joined(number: int, pieces: list[Piece]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw, structs
-from routeiq_sdk.crossing import original
+from routeiq_sdk.crossing import UNNAMED, original
 from routeiq_sdk.request import Request
 from routeiq_sdk.stream import (
     Annotation,
@@ -265,7 +265,7 @@ class Writer:
     def _name(self, call: ToolCall) -> str:
         if self._tools is None:
             self._tools = [(tool.namespace, tool.name) for tool in self.request.tools]
-        return original(call.name, self._tools)[1] if call.name else "unnamed"
+        return original(call.name or UNNAMED, self._tools)[1]
 
     def _end_media(self, candidate: Candidate, opened: Open) -> None:
         block = opened.shell

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from msgspec import Raw
-from routeiq_sdk.crossing import BUDGETS, EFFORTS
+from routeiq_sdk.crossing import BUDGETS, EFFORTS, refuse
 from routeiq_sdk.errors import ClientError
 from routeiq_sdk.request import Content, OutputOptions, ReasoningOptions, Request
 from routeiq_sdk.resources import Deployment
@@ -30,7 +30,6 @@ DEFAULTS = {
 CONFIGURED = frozenset(("modalities", "speech_config", "image_config", "media_resolution"))
 TOP_NAMED = {name: wire for wire, name in NAMED.items() if name not in CONFIGURED}
 CONFIG_NAMED = {name: wire for wire, name in NAMED.items() if name in CONFIGURED}
-REFUSED = frozenset(("background", "prompt", "previous_response_id", "conversation"))
 _VERSION = re.compile(r"gemini-(\d{1,2})(?:\.(\d{1,2}))?")
 
 
@@ -280,8 +279,7 @@ class _Body:
         for name, value in self.content.named.items():
             if value in (b"null", b"") or name == "web_search_options" or (name == "background" and value == b"false"):
                 continue
-            if name in REFUSED:
-                raise ClientError(f"{name}: the model behind this name does not support it.", param=name)
+            refuse(name, value)
             if name == "store":
                 body["store"] = Raw(value)
             elif name == "modalities":

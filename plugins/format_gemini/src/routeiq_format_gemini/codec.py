@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from routeiq_sdk.estimate import tokens
 from routeiq_sdk.request import Request
 from routeiq_sdk.resources import Deployment
 from routeiq_sdk.stream import Error, Event, UsageParts
 from routeiq_sdk.wire import Asked, Built, ModelEntry, SseFramer
 
-from . import answer, build, decode, errors, estimate, models, oracle, parse
+from . import answer, build, decode, errors, models, oracle, parse
 from .encode import GeminiEncoder
+from .estimate import media_tokens
 from .tap import GeminiTap
 from .wire import NAME, Fields, camel, write
 
@@ -79,7 +81,7 @@ class GeminiCodec:
         return errors.in_stream(error, request_id)
 
     def estimate_tokens(self, request: Request) -> int:
-        return estimate.tokens(request)
+        return tokens(request, media_tokens)
 
     def count_reply(self, tokens: int) -> bytes:
         return write({"totalTokens": tokens})

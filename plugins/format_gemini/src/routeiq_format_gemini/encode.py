@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from routeiq_sdk.request import Request
-from routeiq_sdk.stream import BlockStop, Error, Event, MessageEnd, Ping, Usage
+from routeiq_sdk.stream import BlockStop, Error, Event, MessageEnd, Ping, Stop, Usage
 
 from . import errors
 from .answer import Writer
@@ -78,6 +78,8 @@ class GeminiEncoder:
             out.append(self.written(chunk))
 
     def _end(self, out: list[bytes]) -> None:
+        if not self._writer.candidates:
+            self._writer.take(Stop(reason="other"))
         for choice, candidate in self._writer.candidates.items():
             for index in list(candidate.open):
                 self._writer.take(BlockStop(choice=choice, index=index))

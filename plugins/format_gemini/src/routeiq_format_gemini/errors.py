@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import Any
 
+from routeiq_sdk.retry import error_headers, is_too_long, retry_after, wait
 from routeiq_sdk.stream import ERROR_STATUS, Error, Frame
 from routeiq_sdk.wire import loads, mend
 
@@ -34,8 +33,6 @@ WORDS: Mapping[str, str] = MappingProxyType({
     "server": "INTERNAL", "bad_gateway": "INTERNAL", "overloaded": "UNAVAILABLE", "over_capacity": "UNAVAILABLE",
     "draining": "UNAVAILABLE",
 })  # fmt: skip
-MAX_WAIT_S = 86_400
-_TOO_LONG = re.compile(r"token count.{0,80}exceeds", re.IGNORECASE | re.DOTALL)
 _BAD_KEY = re.compile(r"api[ _]key (?:not valid|expired|invalid)|API_KEY_INVALID", re.IGNORECASE)
 _DELAY = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 TYPE = "type.googleapis.com/google.rpc."
@@ -44,7 +41,7 @@ TYPE = "type.googleapis.com/google.rpc."
 def kind_of(status: int, word: str, message: str, details: Sequence[Mapping[str, Any]]) -> str:
     kind = KINDS.get(word) or BY_STATUS.get(status) or ("invalid_request" if 400 <= status < 500 else "server")
     if kind == "invalid_request":
-        if _TOO_LONG.search(message):
+        if is_too_long(message):
             return "context_length"
         if _BAD_KEY.search(message) or any(detail.get("reason") == "API_KEY_INVALID" for detail in details):
             return "authentication"
@@ -130,35 +127,8 @@ def parse(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> E
     return Error(kind=kind_of(status, "", "", ()), message=message, status=status, retry_after_s=retry, request_id=request_id)
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, from `retry-after-ms` or `retry-after` (seconds; a date counts from the `date` header)."""
-    try:
-        if "retry-after-ms" in headers:
-            return wait(float(headers["retry-after-ms"]) / 1000)
-        return wait(float(headers["retry-after"]))
-    except KeyError:
-        return None
-    except ValueError:
-        return _until(headers.get("retry-after", ""), headers.get("date", ""))
-
-
-def _until(then: str, now: str) -> float | None:
-    try:
-        return wait(max((parsedate_to_datetime(then) - parsedate_to_datetime(now)).total_seconds(), 0.0))
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
-def wait(seconds: float) -> float | None:
-    """A day at most; None for what is no time to wait."""
-    return min(seconds, MAX_WAIT_S) if math.isfinite(seconds) and seconds >= 0 else None
-
-
 def build(error: Error, request_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    headers = [(b"content-type", b"application/json")]
-    seconds = None if error.retry_after_s is None else wait(error.retry_after_s)
-    if seconds is not None:
-        headers.append((b"retry-after", b"%d" % math.ceil(seconds)))
+    headers = error_headers(error)
     if is_own(error):
         return error.status or ERROR_STATUS.get(error.kind, 500), headers, error.native
     return status_of(error), headers, write(_object(error, request_id))

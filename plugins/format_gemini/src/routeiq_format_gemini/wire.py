@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw
 from routeiq_sdk.errors import ClientError
-from routeiq_sdk.wire import dumps, mend
+from routeiq_sdk.surrogates import dump as write
+from routeiq_sdk.wire import mend
 
 NAME = "gemini"
 FAMILY = "google"
@@ -117,24 +117,6 @@ class Fields:
     def rest(self, known: Iterable[str]) -> dict[str, bytes]:
         left = self.names.keys() - set(known)
         return {name: bytes(value) for name, value in self.names.items() if name in left}
-
-
-def write(value: Any) -> bytes:
-    """Compact JSON; lone surrogates, which UTF-8 cannot hold, become escapes."""
-    try:
-        return dumps(value)
-    except UnicodeEncodeError:
-        return dumps(_escaped(value))
-
-
-def _escaped(value: Any) -> Any:
-    if isinstance(value, str):
-        return Raw(json.dumps(value).encode())
-    if isinstance(value, Mapping):
-        return {key: _escaped(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_escaped(item) for item in value]
-    return value
 
 
 def is_object(raw: bytes | Raw) -> bool:

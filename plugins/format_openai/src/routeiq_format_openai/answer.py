@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec import Raw, Struct
-from routeiq_sdk.crossing import original, wrap
+from routeiq_sdk.crossing import UNNAMED, original, wrap
 from routeiq_sdk.openai_chunks import Unframed, is_lost
 from routeiq_sdk.openai_family import UNREADABLE, is_set, raw_members
 from routeiq_sdk.request import Request
@@ -66,12 +66,13 @@ class Shown:
 
 
 class Voice:
-    __slots__ = ("blocks", "calls", "length", "refused", "stopped")
+    __slots__ = ("blocks", "calls", "is_cut", "length", "refused", "stopped")
 
     def __init__(self) -> None:
         self.blocks: dict[int, Shown] = {}
         self.calls = self.length = 0
-        self.refused = self.stopped = False
+        self.refused = self.stopped = self.is_cut = False
+        """`is_cut`: the arguments of a call are no JSON, as those of an answer that reached its limit."""
 
 
 class Answer:
@@ -95,6 +96,9 @@ class Answer:
                 self.lose("events")
         elif event.name not in (*FACTS, "content_filter_results") and event.raw not in (b"null", b"[]", b"{}", b""):
             self.lose(event.name)
+
+    def unfinished(self) -> list[int]:
+        return [choice for choice, voice in self._voices.items() if not voice.stopped]
 
     def started(self, choice: int) -> Voice | None:
         return self._voices.get(choice)
@@ -171,6 +175,7 @@ class Answer:
         shown.wire = voice.calls
         voice.calls += 1
         shown.text = call.args or call.input or ""
+        shown.texts = [call.args]
         name, is_custom = self._named(call)
         if self._legacy:
             return [Piece(choice, {"function_call": {"name": name, "arguments": shown.text}})]
@@ -183,8 +188,8 @@ class Answer:
     def _named(self, call: ToolCall) -> tuple[str, bool]:
         """The client's name of the tool, and whether it is a custom one that the provider may know as a function."""
         if self._request.format != NAME:
-            return call.name, False
-        _, name = original(call.name, ((tool.namespace, tool.name) for tool in self._request.tools))
+            return call.name or UNNAMED, False
+        _, name = original(call.name or UNNAMED, ((tool.namespace, tool.name) for tool in self._request.tools))
         return name, any(tool.kind == "custom" and tool.name == name for tool in self._request.tools)
 
     def _add(self, event: BlockDelta, voice: Voice) -> list[Piece]:
@@ -242,6 +247,7 @@ class Answer:
             shown.held.append(text)
             return []
         shown.text = GIVEN
+        shown.texts.append(text)
         if self._legacy:
             return [Piece(choice, {"function_call": {"arguments": text}})]
         call = shown.block
@@ -254,7 +260,7 @@ class Answer:
             return []
         block = shown.block
         if isinstance(block, ToolCall):
-            return self._close_call(event.choice, block, shown)
+            return self._close_call(event.choice, block, shown, voice)
         if isinstance(block, Media):
             return self._close_media(event, block, shown)
         if isinstance(block, Reasoning):
@@ -270,10 +276,12 @@ class Answer:
                 self.lose("citations", lost)
         return [Piece(event.choice, {"annotations": cited})] if cited else []
 
-    def _close_call(self, choice: int, call: ToolCall, shown: Shown) -> list[Piece]:
+    def _close_call(self, choice: int, call: ToolCall, shown: Shown, voice: Voice) -> list[Piece]:
         if shown.wire < 0:
             return []
         made: list[Piece] = []
+        if call.origin != NAME and call.input is None and not _is_json("".join(shown.texts)):
+            voice.is_cut = True
         if shown.held is not None:
             text = _input("".join(shown.held))
             made = [Piece(choice, {"tool_calls": [{"index": shown.wire, "custom": {"input": text}}]})] if text else []
@@ -313,6 +321,9 @@ class Answer:
         ):
             self.lose("stop_details")
         finish = write_stop(event.reason, event.native if self.native_stops else "", voice.calls > 0, voice.refused)
+        if finish == "tool_calls" and voice.is_cut:
+            self.lose("stop_reason", "approx")
+            finish = "length"
         if self._legacy and finish == "tool_calls":
             finish = "function_call"
         return [*pieces, Piece(event.choice, {}, finish)]
@@ -324,6 +335,14 @@ class Answer:
 _HANDLERS: dict[type[Event], Callable[[Any, Any, Voice], list[Piece]]] = {
     BlockStart: Answer._open, BlockDelta: Answer._add, BlockStop: Answer._close, Stop: Answer._stop, Annotation: Answer._annotate,
 }  # fmt: skip
+
+
+def _is_json(args: str) -> bool:
+    try:
+        loads(args.encode("utf-8", "replace"))
+    except ValueError:
+        return not args.strip()
+    return True
 
 
 def _input(args: str) -> str:

@@ -6,40 +6,22 @@ A request of this format that a plugin edited keeps the client's body: only the 
 from __future__ import annotations
 
 from msgspec import Raw
-from routeiq_sdk.openai_family import asking_usage, dump
+from routeiq_sdk.openai_family import raw_members
+from routeiq_sdk.openai_requests import Members, ask_usage, asking_usage, edits, obfuscation
 from routeiq_sdk.request import Content, Request
 from routeiq_sdk.resources import Deployment
+from routeiq_sdk.surrogates import dump
 from routeiq_sdk.wire import Built, patch
 
 from .messages import write_messages
-from .named import MEMBERS, Members, write_named
+from .named import MEMBERS, write_named
 from .options import write_effort, write_limit, write_output, write_sampling, write_tier, write_user
-from .request import asked_usage, parse
+from .request import parse
 from .target import Target, target
 from .tools import write_choice, write_tools
 
 PATH = "/chat/completions"
-_LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
-
-
-def edits(request: Request, deployment: Deployment) -> Members:
-    """Members to change in the client's own body for this deployment."""
-    changed: Members = {}
-    names = request.members
-    start, end = names.get("model", (0, 0))
-    model = dump(deployment.model)
-    if request.body[start:end] != model:
-        changed["model"] = model
-    for name, value in deployment.defaults.items():
-        if name not in names and not (name in _LIMITS and _LIMITS & names.keys()):
-            changed[name] = value
-    start, end = names.get("stream", (0, 0))
-    if (request.body[start:end] == b"true") is not request.stream:
-        changed["stream"] = b"true" if request.stream else b"false"
-    if request.stream and not asked_usage(request):
-        start, end = names.get("stream_options", (0, 0))
-        changed["stream_options"] = asking_usage(changed.get("stream_options") or request.body[start:end])
-    return changed
+LIMITS = frozenset({"max_tokens", "max_completion_tokens"})
 
 
 def build(request: Request, deployment: Deployment) -> Built:
@@ -48,24 +30,24 @@ def build(request: Request, deployment: Deployment) -> Built:
     to = target(request, deployment, losses)
     changed = _members(request, Content() if to.crossed else parse(request), to)
     if to.crossed:
-        body = _crossed(changed, request, deployment)
+        body = _crossed(changed, request, deployment, to)
     else:
-        changed = {**edits(request, deployment), **changed}
+        changed = {**edits(request, deployment, LIMITS), **changed}
         if request.stream:
-            start, end = request.members.get("stream_options", (0, 0))
-            changed["stream_options"] = asking_usage(changed.get("stream_options") or request.body[start:end])
+            ask_usage(request, changed)
         body = patch(request.body, request.members, changed)
     return Built(path=PATH, body=body, losses=tuple(dict.fromkeys(losses)))
 
 
-def _crossed(changed: Members, request: Request, deployment: Deployment) -> bytes:
+def _crossed(changed: Members, request: Request, deployment: Deployment, to: Target) -> bytes:
     fields: dict[str, Raw] = {"model": Raw(dump(deployment.model))}
     fields |= {name: Raw(value) for name, value in changed.items() if value is not None}
     for name, value in deployment.defaults.items():
-        if name not in fields and not (name in _LIMITS and _LIMITS & fields.keys()):
+        if name not in fields and not (name in LIMITS and LIMITS & fields.keys()):
             fields[name] = Raw(value)
     if request.stream:
-        fields |= {"stream": Raw(b"true"), "stream_options": Raw(asking_usage(bytes(fields.get("stream_options", Raw(b"")))))}
+        options = raw_members(asking_usage(bytes(fields.get("stream_options", Raw(b""))))) | (obfuscation(request) if to.native else {})
+        fields |= {"stream": Raw(b"true"), "stream_options": Raw(dump(options))}
     return dump(fields)
 
 

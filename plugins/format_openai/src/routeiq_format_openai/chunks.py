@@ -1,8 +1,4 @@
-"""What providers send: one chunk of a stream or a whole answer as typed structs, and how an SSE event is read into one.
-
-What providers nearly always send, one `data: ` line that ends in LF LF, the hot paths test inline and `decode`; `read` takes
-everything else.
-"""
+"""What providers send: one chunk of a stream or a whole answer as typed structs."""
 
 from __future__ import annotations
 
@@ -10,10 +6,10 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from routeiq_sdk.openai_chunks import Reading
-from routeiq_sdk.openai_chunks import read as read_event
 
 NAME = "openai"
+KIND, CHUNK_KIND = "chat.completion", "chat.completion.chunk"
+ID_PREFIX = "chatcmpl-"
 PARAMS = {
     "input": "messages", "contents": "messages", "system": "messages", "instructions": "messages", "text.format": "response_format",
     "max_output_tokens": "max_completion_tokens", "reasoning.effort": "reasoning_effort", "stop_sequences": "stop", "model": "model",
@@ -21,8 +17,6 @@ PARAMS = {
     "max_tokens": "max_tokens", "metadata": "metadata", "service_tier": "service_tier", "prompt_cache_key": "prompt_cache_key",
 }  # fmt: skip
 """What the fields of other formats are called here, for errors that name one."""
-CR = 13
-"""As a number: `CR in frame` costs a tenth of `b"\\r" in frame`."""
 
 
 class Function(Struct, gc=False):
@@ -85,9 +79,4 @@ FACTS = ("prompt_filter_results", "citations", "search_results", "moderation")
 ROLE = "role"
 """Name of the opaque event that opens a choice which `MessageStart` does not."""
 
-_chunk = msgspec.json.Decoder(Chunk)
-decode = _chunk.decode
-
-
-def read(frame: bytes) -> Reading:
-    return read_event(frame, _chunk)
+CHUNK = msgspec.json.Decoder(Chunk)

@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw
-from routeiq_sdk.openai_family import UNREADABLE, dump
+from routeiq_sdk.openai_family import UNREADABLE
 from routeiq_sdk.stream import Citation
+from routeiq_sdk.surrogates import dump
 
 from .chunks import NAME
 

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Raw
 from routeiq_sdk.errors import ClientError
 from routeiq_sdk.openai_family import is_set, raw_members
-from routeiq_sdk.stream import Block, Media, OpaqueBlock, Refusal, Text
+from routeiq_sdk.stream import Block, Cache, Media, OpaqueBlock, Refusal, Text
 
 from .chunks import NAME
 from .parts import parse_part
@@ -16,7 +16,8 @@ from .target import Target
 Wire = dict[str, Any]
 _MIMES = {"image": "image/png", "document": "application/pdf"}
 MARK = "prompt_cache_breakpoint"
-_HALF_A_DAY_S = 43_200
+_SHORT_S, _HALF_A_DAY_S = 300, 43_200
+ANTHROPIC = "anthropic"
 
 
 def write_part(part: Block, to: Target) -> Raw | Wire | None:
@@ -42,17 +43,27 @@ def mark(part: Block, to: Target) -> Wire:
     cache = part.cache
     if cache is None or part.origin == NAME:
         return {}
+    if to.controls:
+        return control(cache, to)
     if to.client == "responses" and to.native and is_set(cache.native):
         return {MARK: Raw(cache.native)}
     to.lose("cache;approx" if to.marks else "cache;drop")
     return {MARK: {"mode": "explicit", "ttl": "12h" if (cache.ttl_s or 0) >= _HALF_A_DAY_S else "30m"}} if to.marks else {}
 
 
+def control(cache: Cache, to: Target) -> Wire:
+    """Anthropic's breakpoint, for its models behind other services."""
+    if to.client == ANTHROPIC and cache.native:
+        return {"cache_control": Raw(cache.native)}
+    to.lose("cache;approx")
+    return {"cache_control": {"type": "ephemeral", "ttl": "1h"} if (cache.ttl_s or 0) > _SHORT_S else {"type": "ephemeral"}}
+
+
 def is_marked(part: Block, to: Target) -> bool:
     """Whether a breakpoint is written on it, so that it cannot be a plain string."""
     if part.cache is None:
         return False
-    return part.origin == NAME or to.marks or (to.client == "responses" and to.native)
+    return part.origin == NAME or to.marks or to.controls or (to.client == "responses" and to.native)
 
 
 def _media(media: Media, to: Target) -> Wire | None:

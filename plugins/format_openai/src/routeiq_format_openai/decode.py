@@ -1,4 +1,4 @@
-"""Frames → events. Whatever a provider sends, the events keep the order rules; what cannot be read is dropped and counted.
+"""Frames → events.
 
 Events of a frame that OpenAI's own clients fail on (tool indices with gaps, repeated ids and names, missing ids) carry no frame:
 they are written anew even for a client of this format.
@@ -9,102 +9,38 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import structs
-from routeiq_sdk.crossing import Mender
-from routeiq_sdk.openai_chunks import MAX_BAD, NOT_READABLE
-from routeiq_sdk.openai_family import UNREADABLE, bad_gateway, dump, raw_members, read_error, read_usage
-from routeiq_sdk.stream import (
-    Annotation,
-    Event,
-    Frame,
-    MessageEnd,
-    MessageStart,
-    Opaque,
-    Usage,
-    UsageParts,
-)
+from routeiq_sdk.openai_chunks import ChunkDecoder
+from routeiq_sdk.openai_family import read_error
+from routeiq_sdk.stream import Annotation, Event, Frame, MessageStart, Opaque
+from routeiq_sdk.surrogates import dump
 
-from .chunks import CR, FACTS, NAME, ROLE, Call, Choice, Chunk, Delta, decode, read
+from .chunks import CHUNK, FACTS, NAME, ROLE, Call, Choice, Chunk, Delta
 from .lane import TEXT, THOUGHT, Lane, mint
 
-CHUNK = "chunk"
-_OPENING = ("id", "object", "created", "model", "choices", "usage", "error", *FACTS)
 
-
-class ChatDecoder:
-    __slots__ = ("_bad", "_ids", "_lanes", "_mender", "_message_id", "_over", "_running", "_started", "_usage", "_whole", "dropped")
+class ChatDecoder(ChunkDecoder):
+    __slots__ = ("_ids", "_message_id")
+    name, chunk, noun = NAME, CHUNK, "chat completion"
+    opening = ("id", "created", "model", "choices", "usage", "error", *FACTS)
 
     def __init__(self, whole: bool = False) -> None:
-        self._lanes: dict[int, Lane] = {}
+        super().__init__(whole)
         self._ids: set[str] = set()
         self._message_id = ""
-        self._started = self._over = False
-        self._whole = whole
-        self._usage: UsageParts | None = None
-        self._mender = Mender()
-        self._bad = self.dropped = self._running = 0
 
-    def feed(self, frame: bytes) -> list[Event]:
-        if self._over:
-            return []
-        if frame[:6] != b"data: " or frame.find(b"\n") != len(frame) - 2 or CR in frame:
-            return self._unusual(frame)
-        try:
-            chunk = decode(frame[6:])
-        except UNREADABLE:
-            return self._unusual(frame)
-        self._bad = 0
-        return self._chunk(chunk, frame[6:-2], Frame(NAME, frame))
-
-    @property
-    def complete(self) -> bool:
-        return not self._over and bool(self._lanes) and not self._running
-
-    def close(self) -> list[Event]:
-        return self._end(None) if self.complete else []
-
-    def whole(self, chunk: Chunk, body: bytes, surrogates: bool = False) -> list[Event]:
-        """A whole answer: all events share one frame."""
-        frame = Frame(NAME, body)
-        self._mender.on = surrogates
-        events = self._chunk(chunk, body, frame)
-        if not self._over:
-            events = [*events, *self._end(frame)]
-        frame.count = len(events)
-        return events
-
-    def _unusual(self, data: bytes) -> list[Event]:
-        reading = read(data)
-        frame = Frame(NAME, data if reading.forward is None else reading.forward)
-        if reading.kind == "bad":
-            self.dropped += 1
-            self._bad += 1
-            if self._bad < MAX_BAD:
-                return []
-            self._over = True
-            return [bad_gateway(NOT_READABLE)]
-        if reading.kind == "end":
-            return self._end(frame)
-        if reading.kind == "none":
-            return [Opaque(frame=frame, name="comment", raw=b"")] if frame.data else []
-        self._bad = 0
-        if reading.chunk is None:
-            return [Opaque(frame=frame, name=CHUNK, raw=reading.data)]
-        self._mender.on = self._mender.on or reading.surrogates
-        return self._chunk(reading.chunk, reading.data, frame)
-
-    def _chunk(self, chunk: Chunk, data: bytes, frame: Frame) -> list[Event]:
+    def read(self, chunk: Chunk, data: bytes, frame: Frame) -> list[Event]:
         if chunk.error is not None:
-            self._over = True
-            return [read_error(NAME, chunk.error, data, frame.data)]
+            return self.fail(chunk.error, data, frame)
         out: list[Event] = []
         choices = chunk.choices
-        if not self._started and (choices or chunk.id):
-            out.append(self._start(chunk, data, frame))
+        if not self.started and (choices or chunk.id):
+            self._message_id = chunk.id or ""
+            out.append(self.start(chunk, data, frame))
         odd = False
         if choices:
             for choice in choices:
                 number = choice.index or 0
-                lane = self._lanes.get(number)
+                lane = self.lanes.get(number)
                 if lane is None:
                     lane = self._open(number, frame, out)
                 elif lane.finished:
@@ -112,35 +48,22 @@ class ChatDecoder:
                 self._choice(lane, choice, frame, out)
                 if lane.odd:
                     odd, lane.odd = True, False
-                if self._over:
+                if self.over:
                     return out
         if chunk.usage is not None or chunk.citations is not None or not choices:
-            self._facts(chunk, frame, out)
-        if self._mender.on:
-            out = self._mender.mend(out)
-        if odd and not self._whole:
+            self._facts(chunk, data, frame, out)
+        if self.mender.on:
+            out = self.mender.mend(out)
+        if odd and not self.is_whole:
             return [structs.replace(event, frame=None) for event in out]
         if not out:
-            return [Opaque(frame=frame, name=CHUNK, raw=data)]
+            return [Opaque(frame=frame, name="chunk", raw=data)]
         frame.count = len(out)
         return out
 
-    def _start(self, chunk: Chunk, data: bytes, frame: Frame) -> MessageStart:
-        self._started = True
-        self._message_id = chunk.id or ""
-        extras = {name: raw for name, raw in raw_members(data).items() if name == "object" or name not in _OPENING}
-        return MessageStart(
-            frame=frame,
-            choice=(chunk.choices[0].index or 0) if chunk.choices else 0,
-            id=chunk.id or "",
-            model=chunk.model or "",
-            created_s=int(chunk.created) if chunk.created and 0 < chunk.created < 2**53 else None,
-            extras=dump(extras),
-        )
-
     def _open(self, number: int, frame: Frame, out: list[Event]) -> Lane:
-        lane = self._lanes[number] = Lane(number, self._ids, self._mint)
-        self._running += 1
+        lane = self.lanes[number] = Lane(number, self._ids, self._mint)
+        self.running += 1
         if not out or not isinstance(out[0], MessageStart) or out[0].choice != number:
             out.append(Opaque(frame=frame, choice=number, name=ROLE, raw=b""))
         return lane
@@ -173,54 +96,37 @@ class ChatDecoder:
         if choice.content_filter_results is not None:
             raw = dump(choice.content_filter_results)
             out.append(Annotation(frame=frame, choice=lane.number, scope="choice", name="content_filter_results", raw=raw))
-        if choice.finish_reason:
-            self._finish(lane, choice, frame, out)
+        if choice.finish_reason == "error":
+            self._break(choice, out)
+        elif choice.finish_reason:
+            self.finish(lane.number, choice.finish_reason, frame, out)
 
     def _others(self, lane: Lane, delta: Delta, frame: Frame, out: list[Event]) -> None:
         for call in delta.tool_calls or ():
-            lane.call(call, False, self._whole, frame, out)
+            lane.call(call, False, self.is_whole, frame, out)
         if delta.function_call:
-            lane.call(Call(index=0, function=delta.function_call), True, self._whole, frame, out)
+            lane.call(Call(index=0, function=delta.function_call), True, self.is_whole, frame, out)
         for image in delta.images or ():
             lane.show(image, frame, out)
         lane.speak(delta.audio, frame, out)
 
-    def _finish(self, lane: Lane, choice: Choice, frame: Frame, out: list[Event]) -> None:
-        native = choice.finish_reason or ""
-        if native != "error":
-            lane.finish(native, frame, out)
-            self._running -= 1
-            return
-        self._over = True
+    def finish(self, number: int, native: str, frame: Frame | None, out: list[Event]) -> None:
+        self.lanes[number].finish(native, frame, out)
+        self.running -= 1
+
+    def _break(self, choice: Choice, out: list[Event]) -> None:
+        """finish_reason "error" (OpenRouter): the choice may say more."""
+        self.over = True
         error = read_error(NAME, choice.error or "The provider ended the answer with an error.", b"", b"")
         out[:] = [*(structs.replace(event, frame=None) for event in out), structs.replace(error, frame=None)]
 
-    def _facts(self, chunk: Chunk, frame: Frame, out: list[Event]) -> None:
+    def _facts(self, chunk: Chunk, data: bytes, frame: Frame, out: list[Event]) -> None:
         for name in FACTS:
             value = getattr(chunk, name)
             if value is not None:
                 out.append(Annotation(frame=frame, name=name, raw=dump(value)))
-        parts = read_usage(chunk.usage)
-        if parts is not None:
-            self._usage = parts = parts.over(self._usage) if self._usage else parts
-            if self._started and not self._whole:
-                out.append(Usage(frame=frame, parts=parts))
-
-    def _end(self, frame: Frame | None) -> list[Event]:
-        """Only here an answer becomes complete."""
-        self._over = True
-        out: list[Event] = []
-        if not self._started:
-            out.append(MessageStart(frame=frame))
-        for lane in self._lanes.values():
-            if not lane.finished:
-                lane.finish("", frame, out)
-        if self._usage is not None:
-            out.append(Usage(frame=frame, parts=self._usage, final=True))
-        out.append(MessageEnd(frame=frame))
-        if frame is not None:
-            frame.count = len(out)
-        return out
+        if chunk.usage is not None:
+            out += self.counted(data, frame)
 
 
 def _reason(lane: Lane, delta: Delta, frame: Frame, out: list[Event]) -> None:

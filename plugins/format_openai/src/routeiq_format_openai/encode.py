@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from routeiq_sdk.openai_chunks import DONE, without_usage
-from routeiq_sdk.openai_family import dump, fitting_id, raw_members, stream_error, write_usage
+from routeiq_sdk.openai_chunks import DONE, head, is_native, without_usage
+from routeiq_sdk.openai_codec import KEEPALIVE
+from routeiq_sdk.openai_family import stream_error, write_usage
 from routeiq_sdk.request import Request
 from routeiq_sdk.stream import (
     Annotation,
@@ -28,11 +29,11 @@ from routeiq_sdk.stream import (
     Usage,
     UsageParts,
 )
+from routeiq_sdk.surrogates import dump
 
 from .answer import Answer, Piece
-from .chunks import FACTS, NAME, PARAMS
+from .chunks import CHUNK_KIND, FACTS, ID_PREFIX, KIND, NAME, PARAMS
 
-KEEPALIVE = b": keepalive\n\n"
 _CONTENT = (BlockStart, BlockDelta, BlockStop, Stop)
 
 
@@ -134,8 +135,8 @@ class ChatEncoder:
             self._end(out)
 
     def _open(self, event: MessageStart) -> None:
-        opening = head(event, self._request, self._created_s, "chat.completion.chunk")
-        self._answer.native_stops = is_native(event)
+        opening = head(event, self._request, self._created_s, CHUNK_KIND, ID_PREFIX)
+        self._answer.native_stops = is_native(event, KIND)
         self._head = b"data: " + dump(opening)[:-1] + b',"choices":['
 
     def _role(self, choice: int, out: list[bytes]) -> None:
@@ -163,24 +164,7 @@ class ChatEncoder:
         self._over = True
         if not self._head:
             self._open(MessageStart())
+        out.extend(self._chunk(Piece(choice, {}, "stop")) for choice in self._answer.unfinished())
         if self._asked and self._usage is not None and not self._counted:
             out.append(self._head + b'],"usage":' + dump(write_usage(self._usage)) + b"}\n\n")
         out.append(DONE)
-
-
-def is_native(event: MessageStart) -> bool:
-    """The opening came from a provider of this format."""
-    kind = raw_members(event.extras).get("object")
-    return kind is not None and bytes(kind).startswith(b'"chat.completion')
-
-
-def head(event: MessageStart, request: Request, created_s: int, kind: str) -> dict[str, Any]:
-    """The members that every chunk of an answer repeats."""
-    opening: dict[str, Any] = {
-        "id": event.id if event.id and is_native(event) else fitting_id("chatcmpl-", event.id, request.body),
-        "object": kind,
-        "created": created_s if event.created_s is None else event.created_s,
-        "model": event.model or request.model,
-    }
-    extras = raw_members(event.extras) if is_native(event) else {}
-    return opening | {name: raw for name, raw in extras.items() if name != "object"}

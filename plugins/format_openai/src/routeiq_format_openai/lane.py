@@ -10,8 +10,8 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from routeiq_sdk.openai_family import dump
 from routeiq_sdk.stream import Block, BlockDelta, BlockStart, BlockStop, Event, Frame, Media, Reasoning, Refusal, Seal, Stop, Text, ToolCall
+from routeiq_sdk.surrogates import dump
 from routeiq_sdk.wire import loads
 
 from .chunks import NAME, Call

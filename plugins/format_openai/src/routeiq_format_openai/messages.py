@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from msgspec import Raw
-from routeiq_sdk.openai_family import dump, raw_members
+from msgspec import Raw, structs
+from routeiq_sdk.openai_family import raw_members
 from routeiq_sdk.request import Message
 from routeiq_sdk.stream import Block, Media, OpaqueBlock, Reasoning, Refusal, Text, ToolCall, ToolResult
+from routeiq_sdk.surrogates import dump
 
 from .chunks import NAME
 from .content import Wire, is_marked, mark, write_part
@@ -89,6 +90,8 @@ def _report(message: Message, parts: Sequence[Block], to: Target) -> None:
         to.lose("phase;drop")
     if any(part.citations for part in texts):
         to.lose("citations;drop")
+    if any(part.cache and isinstance(part, ToolCall | Reasoning | Refusal) for part in parts):
+        to.lose("cache;drop")
 
 
 def _system(wire: Wire, parts: Sequence[Block], to: Target) -> list[Wire]:
@@ -185,6 +188,10 @@ def _result(result: ToolResult, message: Message, behind: list[Wire], to: Target
     if not to.crossed:
         own = {name: raw for name, raw in raw_members(message.native).items() if name not in _OURS - {"name"}}
     texts = [part for part in result.parts if isinstance(part, Text)]
+    if result.cache is not None and texts:
+        texts[-1] = structs.replace(texts[-1], cache=result.cache)
+    elif result.cache is not None:
+        to.lose("cache;drop")
     rest = [made for part in result.parts if not isinstance(part, Text) and (made := write_part(part, to)) is not None]
     if rest:
         to.lose("tool_result.media;approx")

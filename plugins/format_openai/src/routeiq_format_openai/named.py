@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Raw
-from routeiq_sdk.errors import ClientError
-from routeiq_sdk.openai_family import UNREADABLE, dump, is_set
+from routeiq_sdk.crossing import refuse
+from routeiq_sdk.openai_family import UNREADABLE, is_set
+from routeiq_sdk.openai_requests import Members
+from routeiq_sdk.surrogates import dump
 from routeiq_sdk.wire import loads
 
 from .target import Target
-
-Members = dict[str, bytes | None]
 
 OWN = {
     "prediction": "prediction", "modalities": "modalities", "audio": "audio", "moderation": "moderation", "store": "store",
@@ -21,11 +21,6 @@ OWN = {
 }  # fmt: skip
 """Member → report name."""
 MEMBERS = {name: member for member, name in OWN.items()}
-REFUSED = ("previous_response_id", "conversation", "background", "prompt", "cached_content")
-"""Without these the answer would be another one."""
-_WHY = {
-    ("openai_completions", "prompt"): "this model is asked with one prompt of text; send several in requests of their own, and no tokens"
-}
 _DETAILS = {"low": "low", "medium": "auto", "high": "high", "ultra_high": "high"}
 _KNOWN_INCLUDES = frozenset(("reasoning.encrypted_content", "message.output_text.logprobs"))
 """Other fields of the content stand for them."""
@@ -37,9 +32,8 @@ def write_named(given: Mapping[str, bytes], stream: bool, to: Target) -> Members
     for name, raw in given.items():
         if not is_set(raw):
             continue
+        refuse(name, raw)
         value = _loaded(raw)
-        if name in REFUSED and value is not False:
-            raise ClientError(f"{name}: {_WHY.get((to.client, name), 'the provider behind this model cannot do it')}", param=name)
         if name in _WRITERS:
             _WRITERS[name](value, made, to)
         elif name in MEMBERS and to.native:

@@ -7,10 +7,10 @@ from typing import Any
 from msgspec import Raw
 from routeiq_sdk.crossing import effort_of, user_id
 from routeiq_sdk.errors import ClientError
-from routeiq_sdk.openai_family import dump
+from routeiq_sdk.openai_requests import Members
 from routeiq_sdk.request import OutputOptions, ReasoningOptions, Request, Sampling
+from routeiq_sdk.surrogates import dump
 
-from .named import Members
 from .target import Target
 
 _SPELLED = ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed")

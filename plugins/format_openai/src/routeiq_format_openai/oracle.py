@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from routeiq_sdk.openai_requests import wants_usage
 from routeiq_sdk.request import Request
 from routeiq_sdk.wire import SseFramer, loads, sse_data
 
-from .request import asked_usage
+from .chunks import NAME
 
 _CONSTANT = ("id", "object", "created", "model")
 
@@ -88,7 +89,7 @@ class _Oracle:
                 self.say("C7", f"choice {number}: arguments are no JSON")
             if finish and (finish == "tool_calls") is not bool(seen.calls) and finish not in ("content_filter", "length"):
                 self.say("C10", f"choice {number}: finish {finish!r} with {len(seen.calls)} calls")
-        if done and self.request is not None and self.usages != int(asked_usage(self.request)):
+        if done and self.request is not None and self.usages != int(wants_usage(self.request, NAME)):
             self.say("C8", f"{self.usages} usage chunks")
 
 

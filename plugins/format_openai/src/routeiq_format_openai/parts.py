@@ -9,9 +9,10 @@ import msgspec
 from msgspec import Raw, Struct, structs
 from routeiq_sdk.crossing import SEAL_PREFIX, unwrap
 from routeiq_sdk.errors import ClientError
-from routeiq_sdk.openai_family import UNREADABLE, dump, is_set, raw_members
+from routeiq_sdk.openai_family import UNREADABLE, is_set, raw_members
 from routeiq_sdk.request import Message, Tool
 from routeiq_sdk.stream import Block, Cache, Media, OpaqueBlock, Reasoning, Refusal, Seal, Text, ToolCall, ToolResult
+from routeiq_sdk.surrogates import dump
 
 from .chunks import NAME
 from .citations import read_citation
@@ -84,12 +85,15 @@ class WirePart(Struct):
     input_audio: WireMedia | None = None
     file: WireMedia | None = None
     prompt_cache_breakpoint: Raw = Raw()
+    cache_control: WireBreakpoint | None = None
+    """As clients of LiteLLM and OpenRouter mark what Anthropic is to cache."""
 
 
 class WireTool(Struct):
     type: str = "function"
     function: WireFunction | None = None
     custom: WireFunction | None = None
+    cache_control: WireBreakpoint | None = None
 
 
 _items = msgspec.json.Decoder(list[Raw])
@@ -155,7 +159,9 @@ def _content(content: str | list[Raw] | None, place: str) -> list[Block]:
 def parse_part(raw: bytes, place: str = "part") -> Block:
     wire = decode(_part, raw, place)
     marker = bytes(wire.prompt_cache_breakpoint)
-    cache = Cache(_TTLS.get(decode(_breakpoint, marker, place).ttl or "30m"), native=marker) if is_set(marker) else None
+    cache = _control(wire.cache_control)
+    if is_set(marker):
+        cache = Cache(_TTLS.get(decode(_breakpoint, marker, place).ttl or "30m"), native=marker)
     native: dict[str, Any] = {"native": raw, "origin": NAME, "cache": cache}
     if wire.type == "text":
         return Text(text=wire.text, **native)
@@ -173,6 +179,10 @@ def parse_part(raw: bytes, place: str = "part") -> Block:
         place_of = {"file_id": file.file_id} if file.file_id else address(file.file_data or "")
         return Media(modality="document", filename=file.filename, **place_of, **native)
     return OpaqueBlock(type=wire.type, **native)
+
+
+def _control(marker: WireBreakpoint | None) -> Cache | None:
+    return None if marker is None else Cache(_TTLS.get(marker.ttl or "5m"))
 
 
 def address(url: str) -> dict[str, Any]:
@@ -250,6 +260,7 @@ def parse_tool(raw: bytes, legacy: bool = False, place: str = "tool") -> Tool:
         strict=inner.strict,
         grammar=bytes(inner.format.grammar) if inner.format is not None else b"",
         type=LEGACY if legacy else "",
+        cache=_control(wire.cache_control),
         native=raw,
         origin=NAME,
     )

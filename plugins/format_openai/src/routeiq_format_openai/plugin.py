@@ -22,4 +22,5 @@ class OpenAIFormat:
     def register_surfaces(self) -> Iterable[Surface]:
         for prefix in ("/v1", ""):
             yield Surface(method="POST", path=f"{prefix}/chat/completions", kind="generate", operation="chat", format=NAME)
-            yield Surface(method="GET", path=f"{prefix}/models", kind="local", operation="models", format=NAME)
+            for path in ("/models", "/models/{model:path}"):
+                yield Surface(method="GET", path=prefix + path, kind="local", operation="models", format=NAME)

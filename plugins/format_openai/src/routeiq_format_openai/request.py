@@ -7,19 +7,16 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 from routeiq_sdk.errors import ClientError
-from routeiq_sdk.openai_family import asks_usage, is_set, raw_members, type_error
+from routeiq_sdk.openai_family import is_set, raw_members
+from routeiq_sdk.openai_requests import Anything, asks_usage, read_body
 from routeiq_sdk.request import Content, Message, OutputOptions, ReasoningOptions, Request, Sampling, ToolChoice
-from routeiq_sdk.wire import loads, members, mend, patch
+from routeiq_sdk.wire import loads, mend
 
 from .chunks import NAME
 from .named import OWN
 from .parts import items, parse_message, parse_tool
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
-
-
-class Anything(Struct, gc=False):
-    """Any JSON object."""
 
 
 class EnvelopeMessage(Struct, gc=False):
@@ -62,44 +59,11 @@ class Envelope(Struct, gc=False):
     service_tier: str | None = None
 
 
-LIST = ord("[")
-LARGE_BYTES = 256 * 1024
-"""The messages of a larger body are scanned once, for their syntax; their types are the provider's to check."""
 _envelope = msgspec.json.Decoder(Envelope)
 
 
 def parse_request(body: bytes, operation: str) -> Request:
-    spans = members(body)
-    checked = body
-    if len(body) >= LARGE_BYTES and "messages" in spans and body[spans["messages"][0]] == LIST:
-        checked = patch(body, spans, {"messages": b"[]"})
-    try:
-        envelope = _envelope.decode(checked)
-    except msgspec.ValidationError as error:
-        raise type_error(error) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        envelope = _lenient(checked)
-    return Request(
-        format=NAME, model=envelope.model, stream=envelope.stream is True, body=body, parse=parse, operation=operation, members=spans
-    )
-
-
-def _lenient(body: bytes) -> Envelope:
-    """With lone surrogates, which msgspec refuses and `members` lets pass."""
-    try:
-        return _envelope.decode(mend(body))
-    except msgspec.ValidationError as error:
-        raise type_error(error) from None
-
-
-def asked_usage(request: Request) -> bool:
-    """Whether the client wants the usage chunk of a stream."""
-    if request.format != NAME:
-        return False
-    if request.edited:
-        return request.content.include_usage
-    span = request.members.get("stream_options")
-    return span is not None and asks_usage(request.body[span[0] : span[1]])
+    return read_body(NAME, body, operation, _envelope, parse, "messages")
 
 
 FIELDS = frozenset({
@@ -118,6 +82,8 @@ def parse(request: Request) -> Content:
     given = {name: loads(value) for name, value in raw.items() if name in _PLAIN}
     named = {OWN[name]: value for name, value in raw.items() if name in OWN and is_set(value)}
     ext = {name: value for name, value in raw.items() if name not in FIELDS and name not in OWN}
+    options = raw_members(raw.get("stream_options", b"")).items()
+    ext |= {f"stream_options.{name}": bytes(value) for name, value in options if name not in _STREAM_OPTIONS}
     user, identifier = given.get("user"), given.get("safety_identifier")
     limit = given.get("max_completion_tokens")
     if identifier is not None and user is not None:
@@ -143,6 +109,7 @@ def parse(request: Request) -> Content:
     )
 
 
+_STREAM_OPTIONS = ("include_usage", "include_obfuscation")
 _SPELLED = ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed")
 _PLAIN = frozenset({
     "stop", "n", "logprobs", "top_logprobs", "tool_choice", "function_call", "parallel_tool_calls", "max_tokens", "max_completion_tokens",

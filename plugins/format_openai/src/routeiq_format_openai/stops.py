@@ -23,7 +23,7 @@ def write_stop(reason: str, native: str, called: bool, refused: bool) -> str:
     """`native` is the provider's word where it spoke this format, else ""."""
     if reason == "refusal" and refused:
         return "stop"
-    if reason == "other" and native:
+    if reason == "other" and native and not called:
         return native
     finish = _WRITTEN.get(reason, "stop")
     return "tool_calls" if finish == "stop" and called else finish

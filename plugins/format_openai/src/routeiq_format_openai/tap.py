@@ -7,16 +7,12 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct, structs
-from routeiq_sdk.openai_chunks import DONE, MAX_BAD, NOT_READABLE, Reading, without_usage
-from routeiq_sdk.openai_family import UNREADABLE, bad_gateway, read_error, read_usage
-from routeiq_sdk.stream import UsageParts
+from routeiq_sdk.openai_chunks import CR, DROP, ChunkTap, read
+from routeiq_sdk.openai_family import UNREADABLE, read_error
 from routeiq_sdk.wire import CONTENT, PASS, Signal
 
-from .chunks import CR, NAME, Choice, Chunk, read
+from .chunks import CHUNK, NAME, Choice, Chunk
 from .stops import read_stop
-
-END = Signal(content=True, terminal=True)
-DROP = Signal(drop=True)
 
 
 class _Call(Struct, gc=False):
@@ -46,34 +42,23 @@ class _Chunk(Struct, gc=False):
 _decode = msgspec.json.Decoder(_Chunk).decode
 
 
-class ChatTap:
-    __slots__ = (
-        "_asked", "_bad", "_called", "_committed", "_one", "_open", "_over", "_refused", "_seen", "complete", "dropped", "finish",
-        "usage",
-    )  # fmt: skip
+class ChatTap(ChunkTap):
+    __slots__ = ("_called", "_committed", "_one", "_refused")
+    name, chunk = NAME, CHUNK
 
     def __init__(self, asked: bool) -> None:
-        """`asked`: the client wants the usage chunk."""
-        self._asked = asked
-        self._seen: set[int] = set()
-        self._open: set[int] = set()
-        self._over = self._called = self._refused = self._committed = self._one = self.complete = False
-        self._bad = self.dropped = 0
-        self.usage: UsageParts | None = None
-        self.finish: str | None = None
-
-    def missing_end(self) -> bytes:
-        return DONE if self.complete and not self._over else b""
+        super().__init__(asked)
+        self._called = self._refused = self._committed = self._one = False
 
     def feed(self, frame: bytes) -> Signal:
         if self._over:
             return DROP
         if frame[:6] != b"data: " or frame.find(b"\n") != len(frame) - 2 or CR in frame:
-            return self._unusual(frame)
+            return self.unusual(frame)
         try:
             chunk = _decode(frame[6:])
         except UNREADABLE:
-            return self._unusual(frame)
+            return self.unusual(frame)
         self._bad = 0
         choices = chunk.choices
         if chunk.usage is not None or chunk.error is not None or not choices:
@@ -110,7 +95,7 @@ class ChatTap:
                     self._refused, signal = True, CONTENT
             if choice.finish_reason:
                 if choice.finish_reason == "error":
-                    return self._failed(frame)
+                    return self._broken(frame)
                 self._stop(number, choice.finish_reason)
                 signal = CONTENT
         if signal is CONTENT:
@@ -128,52 +113,21 @@ class ChatTap:
     def _rare(self, chunk: _Chunk | Chunk, frame: bytes, data: bytes) -> Signal:
         """No choices, or usage or an error is in the chunk."""
         if chunk.error is not None:
-            self._over = True
-            return Signal(error=read_error(NAME, chunk.error, data, frame))
-        parts = read_usage(chunk.usage)
+            return self.failed(chunk.error, data, frame)
         signal = self._choices(chunk.choices, frame) if chunk.choices else PASS
-        if signal.error is not None or parts is None:
-            return signal
-        self.usage = parts.over(self.usage) if self.usage else parts
-        if self._asked:
-            return signal
-        return structs.replace(signal, forward=without_usage(frame)) if chunk.choices else DROP
+        return signal if chunk.usage is None else self.counted(signal, chunk, frame, data)
 
-    def _failed(self, frame: bytes) -> Signal:
+    def judge(self, chunk: Chunk, frame: bytes, data: bytes) -> Signal:
+        return self._rare(chunk, frame, data)
+
+    def _broken(self, frame: bytes) -> Signal:
         """finish_reason "error" (OpenRouter): the choice may say more."""
         self._over = True
-        chunk = read(frame).chunk
+        chunk = read(frame, CHUNK).chunk
         choices = (chunk.choices if chunk is not None else None) or ()
         native = next((choice.error for choice in choices if choice.error is not None), None)
         error = read_error(NAME, native or "The provider ended the answer with an error.", b"", b"")
         return Signal(error=structs.replace(error, frame=None))
-
-    def _unusual(self, frame: bytes) -> Signal:
-        reading = read(frame)
-        if reading.kind == "bad":
-            self.dropped += 1
-            self._bad += 1
-            if self._bad < MAX_BAD:
-                return DROP
-            self._over = True
-            return Signal(error=bad_gateway(NOT_READABLE))
-        if reading.kind == "none":
-            return _forwarded(PASS, reading.forward)
-        self._bad = 0
-        if reading.kind == "end":
-            self._over = self.complete = True
-            return _forwarded(END, reading.forward)
-        if reading.chunk is None:
-            return _forwarded(CONTENT, reading.forward)
-        return self._respelled(reading.chunk, reading, frame)
-
-    def _respelled(self, chunk: Chunk, reading: Reading, frame: bytes) -> Signal:
-        frame = frame if reading.forward is None else reading.forward
-        if chunk.usage is not None or chunk.error is not None:
-            signal = self._rare(chunk, frame, reading.data)
-        else:
-            signal = self._choices(chunk.choices or (), frame)
-        return signal if signal.drop or signal.error is not None or signal.forward is not None else _forwarded(signal, reading.forward)
 
 
 _RARE = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", "function_call", "audio", "images")
@@ -181,13 +135,7 @@ _RARE = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks
 
 def _is_content(frame: bytes) -> bool:
     """The kinds of content that few providers send; asked only until something committed."""
-    chunk = read(frame).chunk
+    chunk = read(frame, CHUNK).chunk
     return chunk is not None and any(
         getattr(choice.delta, name) for choice in chunk.choices or () if choice.delta is not None for name in _RARE
     )
-
-
-def _forwarded(signal: Signal, forward: bytes | None) -> Signal:
-    if forward is None:
-        return signal
-    return structs.replace(signal, forward=forward) if forward else DROP

@@ -6,6 +6,7 @@ import re
 
 from msgspec import Struct
 from routeiq_sdk.crossing import Names, short_id
+from routeiq_sdk.openai_requests import may_reason, model_name
 from routeiq_sdk.request import Request
 from routeiq_sdk.resources import Deployment
 
@@ -18,20 +19,23 @@ CALL_ID_LIMIT = 40
 """Some models refuse call ids longer than this, others than 64."""
 _ANY = re.compile(r".+", re.DOTALL)
 _REASONS = re.compile(r"o\d|gpt-5(?!.*chat)|codex")
-_NEVER_REASONS = re.compile(r"gpt-4|gpt-3\.5|chatgpt")
+_CLAUDE = "claude"
+"""OpenRouter, LiteLLM and their like pass `cache_control` on to it, on parts and on tools."""
 _SEARCHES = re.compile(r"search|sonar")
 
 
 class Target(Struct):
     """`crossed`: the request is of another format, `client`. `native`: the provider is OpenAI itself. `marks`: the model takes cache
-    breakpoints of other formats (`model_info.supports_prompt_cache_breakpoint`)."""
+    breakpoints of other formats (`model_info.supports_prompt_cache_breakpoint`). `controls`: it takes Anthropic's `cache_control`."""
 
     crossed: bool
     native: bool
     losses: list[str]
     client: str = NAME
     model: str = ""
+    takes_effort: bool = True
     marks: bool = False
+    controls: bool = False
     detail: str | None = None
     """For images without one of their own."""
 
@@ -44,19 +48,16 @@ class Target(Struct):
         return self.native and _REASONS.match(self.model) is not None
 
     @property
-    def takes_effort(self) -> bool:
-        return not (self.native and _NEVER_REASONS.match(self.model))
-
-    @property
     def searches(self) -> bool:
         return _SEARCHES.search(self.model) is not None
 
 
 def target(request: Request, deployment: Deployment, losses: list[str]) -> Target:
     native = deployment.provider in NATIVE_PROVIDERS
-    model = deployment.info.get("base_model") or deployment.model
+    takes_effort = not native or may_reason(deployment)
+    name = model_name(deployment)
     marks = native and deployment.info.get("supports_prompt_cache_breakpoint") is True
-    return Target(request.format != NAME, native, losses, request.format, str(model).rpartition("/")[2], marks)
+    return Target(request.format != NAME, native, losses, request.format, name, takes_effort, marks, not native and _CLAUDE in name)
 
 
 def call_id(given: str) -> str:

@@ -6,12 +6,15 @@ from typing import Any
 
 from msgspec import Raw
 from routeiq_sdk.errors import ClientError
-from routeiq_sdk.openai_family import dump, is_set, raw_members
+from routeiq_sdk.openai_family import is_set, raw_members
+from routeiq_sdk.openai_requests import Members
 from routeiq_sdk.request import Tool, ToolChoice
+from routeiq_sdk.surrogates import dump
 from routeiq_sdk.wire import loads
 
 from .chunks import NAME
-from .named import Members, search_options
+from .content import control
+from .named import search_options
 from .parts import LEGACY, parse_tool
 from .target import NAMES, Target
 
@@ -37,8 +40,11 @@ def _tool(tool: Tool, legacy: bool, made: Members, to: Target) -> Any:
         return Raw(native)
     if tool.kind in ("server", "mcp"):
         return Raw(native) if native else _server(tool, made, to)
+    marked: dict[str, Any] = {}
     if tool.cache is not None and tool.origin != NAME:
-        to.lose("cache;drop")
+        marked = control(tool.cache, to) if to.controls else {}
+        if not marked:
+            to.lose("cache;drop")
     if tool.origin != NAME:
         _report_options(tool, to)
     own = raw_members(native)
@@ -56,7 +62,7 @@ def _tool(tool: Tool, legacy: bool, made: Members, to: Target) -> Any:
         form = {"type": "grammar", "grammar": Raw(tool.grammar)} if tool.grammar else None
         given = {"description": tool.description, "format": form}
     inner |= {name: value for name, value in given.items() if value is not None}
-    return inner if legacy else {"type": kind, kind: inner}
+    return inner if legacy else {**own, "type": kind, kind: inner, **marked}
 
 
 def _as_function(tool: Tool, to: Target) -> dict[str, Any]:

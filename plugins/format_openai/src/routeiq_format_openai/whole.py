@@ -1,4 +1,4 @@
-"""Whole answers: as the events of their stream, and back."""
+"""Whole answers out of events."""
 
 from __future__ import annotations
 
@@ -7,46 +7,29 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw
-from routeiq_sdk.openai_chunks import check
-from routeiq_sdk.openai_family import UNREADABLE, bad_gateway, dump, error_body, write_usage
+from routeiq_sdk.openai_chunks import head, is_native
+from routeiq_sdk.openai_family import error_body, unchanged, write_usage
 from routeiq_sdk.request import Request
 from routeiq_sdk.stream import Annotation, Error, Event, MessageStart, Opaque, Usage, UsageParts
-from routeiq_sdk.wire import loads, mend
+from routeiq_sdk.surrogates import dump
+from routeiq_sdk.wire import mend
 
 from .answer import Answer, Piece
-from .chunks import FACTS, NAME, PARAMS, Chunk, decode
-from .decode import ChatDecoder
-from .encode import head, is_native
+from .chunks import FACTS, ID_PREFIX, KIND, NAME, PARAMS
 
 _tokens = msgspec.json.Decoder(list[Raw])
 
 
-def explode(body: bytes) -> list[Event]:
-    wrong = check(NAME, body)
-    if wrong is not None:
-        return [wrong]
-    decoder = ChatDecoder(whole=True)
-    try:
-        return decoder.whole(decode(body), body)
-    except UNREADABLE:
-        pass
-    try:
-        return decoder.whole(msgspec.convert(loads(body), Chunk), body, surrogates=True)
-    except UNREADABLE:
-        return [bad_gateway("The provider's answer is not readable as a chat completion.")]
-
-
 def collect(events: Iterable[Event], request: Request, losses: list[str], created_s: int) -> bytes:
     got = list(events)
-    frame = got[0].frame if got else None
-    if frame is not None and frame.format == NAME and len(got) == frame.count and all(event.frame is frame for event in got):
-        return frame.data
+    if (body := unchanged(got, NAME)) is not None:
+        return body
     error = next((event for event in got if isinstance(event, Error)), None)
     if error is not None:
         return error_body(NAME, error, PARAMS)
     start = next((event for event in got if isinstance(event, MessageStart)), MessageStart())
     answer = Answer(request)
-    answer.native_stops = is_native(start)
+    answer.native_stops = is_native(start, KIND)
     choices: dict[int, _Joined] = {}
     facts: dict[str, Any] = {}
     parts: UsageParts | None = None
@@ -63,10 +46,10 @@ def collect(events: Iterable[Event], request: Request, losses: list[str], create
                 choices.setdefault(piece.choice, _Joined(piece.choice)).add(piece)
     choices = choices or {0: _Joined(0)}
     losses.extend(answer.losses)
-    body = head(start, request, created_s, "chat.completion") | {"choices": [choices[n].made() for n in sorted(choices)]} | facts
+    made = head(start, request, created_s, KIND, ID_PREFIX) | {"choices": [choices[n].made() for n in sorted(choices)]} | facts
     if parts is not None:
-        body["usage"] = write_usage(parts)
-    return dump(body)
+        made["usage"] = write_usage(parts)
+    return dump(made)
 
 
 class _Joined:

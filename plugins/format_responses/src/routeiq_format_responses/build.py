@@ -10,12 +10,15 @@ from typing import Any
 from msgspec import Raw
 from routeiq_sdk import crossing
 from routeiq_sdk.errors import ClientError
+from routeiq_sdk.openai_family import is_set, raw_members
+from routeiq_sdk.openai_requests import Members, may_reason, obfuscation, sent
 from routeiq_sdk.request import Content, Message, OutputOptions, ReasoningOptions, Request, Sampling, Tool, ToolChoice
 from routeiq_sdk.resources import Deployment
 from routeiq_sdk.stream import Text
+from routeiq_sdk.surrogates import dump
 from routeiq_sdk.wire import Built, loads, patch
 
-from .frames import NAME, dump, is_set, raw_items, raw_members
+from .frames import NAME, raw_items
 from .items import ADDITIONAL_TOOLS, read_item
 from .parse import ENCRYPTED, LOGPROBS, NAMED, added_tools, parse
 from .tools import web_search, write_choice, write_tools
@@ -32,8 +35,6 @@ _NOT_HERE = frozenset({
 """Members of Chat Completions that a deployment's defaults may name and this format refuses."""
 _MEMBERS = {name: member for member, name in NAMED.items()}
 
-Members = dict[str, bytes | None]
-
 
 def path_of(request: Request) -> str:
     return COUNT_PATH if request.operation == "count_tokens" else PATH
@@ -43,21 +44,16 @@ def edits(request: Request, deployment: Deployment) -> Members:
     """Members to change in the client's own body for this deployment."""
     changed: Members = {}
     names = request.members
-    if (value := dump(deployment.model)) != _given(request, "model"):
+    if (value := dump(deployment.model)) != sent(request, "model"):
         changed["model"] = value
     if request.operation != "count_tokens":
         changed |= {name: value for name, value in _defaults(deployment).items() if name not in names}
-        if (_given(request, "stream") == b"true") is not request.stream:
+        if (sent(request, "stream") == b"true") is not request.stream:
             changed["stream"] = b"true" if request.stream else b"false"
     if b"_rq" in request.body or b'"rq1.' in request.body:
-        rest = without_foreign(_given(request, "input"))
+        rest = without_foreign(sent(request, "input"))
         changed |= {} if rest is None else {"input": dump(rest)}
     return changed
-
-
-def _given(request: Request, name: str) -> bytes:
-    start, end = request.members.get(name, (0, 0))
-    return request.body[start:end]
 
 
 def _defaults(deployment: Deployment) -> dict[str, bytes]:
@@ -105,9 +101,8 @@ def _crossed(request: Request, deployment: Deployment, to: Writer) -> bytes:
         fields = {name: value for name, value in fields.items() if name in _COUNTED}
     elif request.stream:
         fields["stream"] = Raw(b"true")
-        obfuscation = raw_members(_given(request, "stream_options")).get("include_obfuscation")
-        if obfuscation is not None:
-            fields["stream_options"] = Raw(dump({"include_obfuscation": obfuscation}))
+        if options := obfuscation(request):
+            fields["stream_options"] = Raw(dump(options))
     return dump(fields)
 
 
@@ -132,7 +127,7 @@ def _members(request: Request, new: Content, old: Content, to: Writer) -> Member
         made |= _messages(new.messages, old.messages, to)
     if new.tools != old.tools:
         listed = new.tools if to.crossed else _listed(request, new.tools, made)
-        made["tools"] = write_tools(listed, b"" if to.crossed else _given(request, "tools"), to.crossed, to.losses)
+        made["tools"] = write_tools(listed, b"" if to.crossed else sent(request, "tools"), to.crossed, to.losses)
     if new.tool_choice != old.tool_choice:
         made |= _choice(new.tool_choice, old.tool_choice, new, to)
     if new.sampling != old.sampling:
@@ -156,7 +151,7 @@ def _members(request: Request, new: Content, old: Content, to: Writer) -> Member
 
 def _listed(request: Request, tools: tuple[Tool, ...], made: Members) -> tuple[Tool, ...]:
     """The tools that belong into `tools`. Those in the conversation stay there if all do, or else all are listed."""
-    given = made.get("input") or _given(request, "input")
+    given = made.get("input") or sent(request, "input")
     added, _ = added_tools(given)
     if all(tool in tools for tool in added):
         return tuple(tool for tool in tools if tool not in added)
@@ -213,7 +208,7 @@ def _sampling(new: Sampling, old: Sampling, request: Request, to: Writer) -> Mem
     if new.top_logprobs != old.top_logprobs:
         made["top_logprobs"] = None if new.top_logprobs is None else dump(new.top_logprobs)
     if new.logprobs != old.logprobs and not to.crossed:
-        asked = [name for name in loads(_given(request, "include") or b"[]") or () if name != LOGPROBS]
+        asked = [name for name in loads(sent(request, "include") or b"[]") or () if name != LOGPROBS]
         asked += [LOGPROBS] if new.logprobs else []
         made["include"] = dump(asked) if asked else None
     return made
@@ -237,7 +232,7 @@ def _reasoning(reasoning: ReasoningOptions | None, to: Writer) -> bytes | None:
 
 
 def _text(new: OutputOptions, old: OutputOptions, request: Request, to: Writer) -> bytes | None:
-    own: dict[str, Any] = {} if to.crossed else dict(raw_members(_given(request, "text")))
+    own: dict[str, Any] = {} if to.crossed else dict(raw_members(sent(request, "text")))
     if new.verbosity != old.verbosity:
         own.pop("verbosity", None)
         own |= {} if new.verbosity is None else {"verbosity": new.verbosity}
@@ -278,18 +273,13 @@ def _tier(tier: str | None, to: Writer) -> bytes | None:
 
 
 _TAKEN = ("moderation", "cache.key", "cache.retention", "cache.options", "store")
-_REFUSED = {
-    "cached_content": "cached content is known only to its own provider",
-    "prompt": "the model behind this name takes one prompt of text",  # of Completions: this format's own never comes from another
-}
 
 
 def _named(content: Content, made: Members, to: Writer) -> Members:
     """Members of other formats that this one has too; the others are reported, and some refused."""
     more: Members = {"store": b"false"}
     for name, value in content.named.items():
-        if name in _REFUSED:
-            raise ClientError(f"{name}: {_REFUSED[name]}", param=name)
+        crossing.refuse(name, value)
         if name in _TAKEN:
             more[_MEMBERS[name]] = value
         elif name == "web_search_options":
@@ -318,7 +308,7 @@ def _text_only(name: str, value: bytes, to: Writer) -> None:
 
 def _include(request: Request, content: Content, deployment: Deployment) -> Members:
     """State that the client must carry itself, since it is not stored; models without reasoning refuse to be asked for it."""
-    asked = [] if deployment.info.get("supports_reasoning") is False else [ENCRYPTED]
+    asked = [ENCRYPTED] if may_reason(deployment) else []
     if content.sampling.logprobs or (content.sampling.top_logprobs and content.sampling.logprobs is not False):
         asked.append(LOGPROBS)
     return {"include": dump(asked) if asked else None}

@@ -13,24 +13,12 @@ from typing import Any
 import msgspec
 from msgspec import structs
 from routeiq_sdk.crossing import Mender
-from routeiq_sdk.openai_family import bad_gateway, read_error
+from routeiq_sdk.openai_chunks import MAX_BAD, NOT_READABLE
+from routeiq_sdk.openai_family import UNREADABLE, bad_gateway, is_set, raw_members, read_error
 from routeiq_sdk.stream import Error, Event, Frame, MessageEnd, MessageStart, Opaque, Stop, Usage
 from routeiq_sdk.wire import loads
 
-from .frames import (
-    MAX_BAD,
-    NAME,
-    PARAGRAPH,
-    UNREADABLE,
-    StreamEvent,
-    data_of,
-    decode,
-    is_set,
-    plain_member,
-    raw_items,
-    raw_members,
-    read,
-)
+from .frames import NAME, PARAGRAPH, StreamEvent, data_of, decode, plain_member, raw_items, read
 from .items import read_citation
 from .reading import Output
 from .stops import read_stop
@@ -92,7 +80,7 @@ class ResponsesDecoder:
             if self._bad < MAX_BAD:
                 return []
             self._over = True
-            return [bad_gateway("The provider's stream is not readable: several events in a row are no JSON.")]
+            return [bad_gateway(NOT_READABLE)]
         if reading.kind in ("none", "end"):
             return [Opaque(frame=made, name="comment", raw=b"")] if made.data else []
         self._bad = 0
@@ -250,7 +238,7 @@ class ResponsesDecoder:
         stop = read_stop("completed" if status is None else str(status), word, self._output.called, self._output.refused)
         native = word or (status if isinstance(status, str) else "completed")
         out.append(Stop(frame=frame, reason=stop, native=native, details=details if is_set(details) else b""))
-        parts = read_usage(_plain(fields.get("usage")))
+        parts = read_usage(_plain(fields.get("usage")), _plain(fields.get("service_tier")))
         if parts is not None:
             out.append(Usage(frame=frame, parts=parts, final=True))
         out.append(MessageEnd(frame=frame))

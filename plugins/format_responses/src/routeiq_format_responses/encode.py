@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from routeiq_sdk.openai_codec import KEEPALIVE
 from routeiq_sdk.request import Request
 from routeiq_sdk.stream import Error, Event, Frame, MessageEnd, MessageStart, Ping
 from routeiq_sdk.wire import sse_data
@@ -16,7 +17,6 @@ from .errors import error_events
 from .frames import NAME, data_of, plain_member
 from .ladder import Ladder
 
-KEEPALIVE = b": keepalive\n\n"
 _START = MessageStart()
 _NEAR = 8
 """So many events back the last number is looked for: comments have none."""

@@ -6,10 +6,11 @@ import hashlib
 from typing import Any
 
 from msgspec import Raw
+from routeiq_sdk.openai_family import is_set, raw_members
 from routeiq_sdk.request import Request
 from routeiq_sdk.stream import MessageStart
 
-from .frames import NAME, is_set, raw_members
+from .frames import NAME
 
 DEFAULTS: dict[str, Any] = {
     "background": False, "error": None, "incomplete_details": None, "instructions": None, "max_output_tokens": None,

@@ -8,8 +8,9 @@ from typing import Any
 
 from routeiq_sdk import openai_family
 from routeiq_sdk.stream import Error
+from routeiq_sdk.surrogates import dump
 
-from .frames import NAME, dump, sse
+from .frames import NAME, sse
 
 PARAMS = {
     "messages": "input", "contents": "input", "prompt": "input", "system": "instructions", "systemInstruction": "instructions",

@@ -11,16 +11,13 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
+from routeiq_sdk.openai_chunks import CR, cleaned
+from routeiq_sdk.openai_family import UNREADABLE, raw_members
 from routeiq_sdk.wire import loads, mend, sse_data
 
 NAME = "responses"
 FAMILY = "openai"
 """Whose reasoning seals a provider of this format makes and takes."""
-CR = 13
-UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-MAX_BAD = 3
-"""Malformed events in a row that end a stream."""
-NULL = b"null"
 PARAGRAPH = "\n\n"
 """A delta of its own between the parts of a summary."""
 
@@ -47,7 +44,6 @@ class StreamEvent(Struct, gc=False):
 
 
 decode = msgspec.json.Decoder(StreamEvent).decode
-_object = msgspec.json.Decoder(dict[str, Raw])
 _items = msgspec.json.Decoder(list[Raw])
 
 
@@ -99,29 +95,6 @@ def read(frame: bytes) -> Reading:
     return Reading("event", mend(data), event, forward, True)
 
 
-def cleaned(frame: bytes) -> bytes | None:
-    """The frame without what openai-python fails on: any `id`, fields of an event without data. None: it is clean already."""
-    text = frame.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    lines = [line for line in text.split(b"\n") if line]
-    has_data = any(line.startswith(b"data:") and line.strip(b" ") != b"data:" for line in lines)
-    kept = [line for line in lines if line[:1] == b":" or (has_data and line.partition(b":")[0] != b"id")]
-    if len(kept) == len(lines) and text.endswith(b"\n\n"):
-        return None
-    return b"\n".join(kept) + b"\n\n" if kept else b""
-
-
-def is_set(raw: bytes | None) -> bool:
-    return bool(raw) and raw != NULL
-
-
-def raw_members(data: bytes) -> dict[str, Raw]:
-    """Members of a JSON object as raw JSON; {} for anything else."""
-    try:
-        return _object.decode(data)
-    except UNREADABLE:
-        return {}
-
-
 def raw_items(data: bytes | Raw | None) -> list[bytes]:
     """Items of a JSON array as raw JSON; [] for anything else."""
     try:
@@ -137,14 +110,6 @@ def plain_member(data: bytes, name: str) -> Any:
         return None if raw is None else loads(bytes(raw))
     except (ValueError, RecursionError):
         return None
-
-
-def dump(value: Any) -> bytes:
-    """Compact JSON; lone surrogates stay escaped."""
-    try:
-        return msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":"), default=lambda raw: loads(bytes(raw))).encode()
 
 
 def sse(kind: str, body: bytes) -> bytes:

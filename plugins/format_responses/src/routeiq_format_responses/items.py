@@ -9,10 +9,12 @@ import msgspec
 from msgspec import Raw, Struct
 from routeiq_sdk import crossing
 from routeiq_sdk.errors import ClientError
+from routeiq_sdk.openai_family import UNREADABLE, is_set
 from routeiq_sdk.request import Message
 from routeiq_sdk.stream import Block, Cache, Citation, Media, OpaqueBlock, Reasoning, Refusal, Seal, Text, ToolCall, ToolResult
+from routeiq_sdk.surrogates import dump
 
-from .frames import FAMILY, NAME, PARAGRAPH, UNREADABLE, dump, is_set, raw_items
+from .frames import FAMILY, NAME, PARAGRAPH, raw_items
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "critic", "discriminator")
 

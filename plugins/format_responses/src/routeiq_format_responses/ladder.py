@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 from routeiq_sdk import crossing
+from routeiq_sdk.openai_family import raw_members
 from routeiq_sdk.request import Request
 from routeiq_sdk.stream import (
     Annotation,
@@ -32,9 +33,10 @@ from routeiq_sdk.stream import (
     Usage,
     UsageParts,
 )
+from routeiq_sdk.surrogates import dump
 
 from .envelope import Envelope, minted, wants_state
-from .frames import FAMILY, NAME, PARAGRAPH, dump, raw_members, sse
+from .frames import FAMILY, NAME, PARAGRAPH, sse
 from .reading import Edge
 from .shown import Shown, family_of, write_citation
 from .stops import write_stop
@@ -58,6 +60,8 @@ class Ladder:
         """Finished items by output index."""
         self._next = 0
         self._blocks: dict[int, Shown] = {}
+        self._empty: dict[int, Text] = {}
+        """Texts of other formats that nobody has said anything of: an empty one must not become a message."""
         self._message: Shown | None = None
         """The message item that gets the next content part."""
         self._hint: Edge | None = None
@@ -149,6 +153,9 @@ class Ladder:
 
     def _open(self, event: BlockStart, out: list[bytes]) -> None:
         block = event.block
+        if isinstance(block, Text) and block.origin != NAME and not block.text:
+            self._empty[event.index] = block
+            return
         if isinstance(block, Text | Refusal) or (isinstance(block, OpaqueBlock) and block.origin == NAME and self._in_message()):
             self._open_part(event.index, block, out)
             return
@@ -174,7 +181,7 @@ class Ladder:
                     held = [block.args]
                     block = msgspec.structs.replace(block, args="", input="", kind="custom")
                 block = msgspec.structs.replace(block, name=name, namespace=namespace)
-            fields: Fields = {"call_id": block.call_id, "name": block.name}
+            fields: Fields = {"call_id": block.call_id, "name": block.name or crossing.UNNAMED}
             if block.namespace:
                 fields["namespace"] = block.namespace
             kind = "function_call" if block.input is None else "custom_tool_call"
@@ -214,6 +221,8 @@ class Ladder:
             self._fill(shown, block.text, out)
 
     def _add(self, event: BlockDelta, out: list[bytes]) -> None:
+        if event.index in self._empty and event.value:
+            self._open_part(event.index, self._empty.pop(event.index), out)
         shown = self._blocks.get(event.index)
         if shown is None or not event.value:
             return
@@ -251,6 +260,7 @@ class Ladder:
 
     def _close(self, event: BlockStop, out: list[bytes]) -> None:
         shown = self._blocks.pop(event.index, None)
+        self._empty.pop(event.index, None)
         if shown is None:
             return
         block, final = shown.block, event.block

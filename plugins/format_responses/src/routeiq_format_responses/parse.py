@@ -7,17 +7,15 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 from routeiq_sdk.errors import ClientError
+from routeiq_sdk.openai_family import is_set, raw_members
+from routeiq_sdk.openai_requests import Anything, read_body
 from routeiq_sdk.request import Content, Message, OutputOptions, ReasoningOptions, Request, Sampling, Tool
 from routeiq_sdk.stream import OpaqueBlock, Text
-from routeiq_sdk.wire import loads, members, mend, patch
+from routeiq_sdk.wire import loads, mend
 
-from .frames import NAME, is_set, raw_items, raw_members
+from .frames import NAME, raw_items
 from .items import ADDITIONAL_TOOLS, parse_items, read_item
 from .tools import parse_choice, parse_tools
-
-
-class Anything(Struct, gc=False):
-    """Any JSON object."""
 
 
 class Envelope(Struct, gc=False):
@@ -46,46 +44,11 @@ class Envelope(Struct, gc=False):
     store: bool | None = None
 
 
-LIST = ord("[")
-LARGE_BYTES = 256 * 1024
-"""The items of a larger body are scanned once, for their syntax; their types are the provider's to check."""
 _envelope = msgspec.json.Decoder(Envelope)
 
 
 def parse_request(body: bytes, operation: str) -> Request:
-    spans = members(body)
-    checked = body
-    if len(body) >= LARGE_BYTES and "input" in spans and body[spans["input"][0]] == LIST:
-        checked = patch(body, spans, {"input": b"[]"})
-    try:
-        envelope = _envelope.decode(checked)
-    except msgspec.ValidationError as error:
-        raise type_error(error) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        envelope = _lenient(checked)
-    return Request(
-        format=NAME, model=envelope.model, stream=envelope.stream is True, body=body, parse=parse, operation=operation, members=spans
-    )
-
-
-def _lenient(body: bytes) -> Envelope:
-    """With lone surrogates, which msgspec refuses and `members` lets pass."""
-    try:
-        return _envelope.decode(mend(body))
-    except msgspec.ValidationError as error:
-        raise type_error(error) from None
-
-
-def type_error(error: msgspec.ValidationError) -> ClientError:
-    """`input[0]: expected object, got int`."""
-    text, _, path = str(error).partition(" - at `$")
-    place = path.rstrip("`").lstrip(".")
-    if text.startswith("Object missing required field"):
-        name = text.split("`")[1]
-        place = f"{place}.{name}" if place else name
-        return ClientError(f"{place}: field required", param=place, code="missing_required_parameter")
-    text = text.replace("`", "").replace("Anything", "object")
-    return ClientError(f"{place}: {text[:1].lower()}{text[1:]}", param=place, code="invalid_type")
+    return read_body(NAME, body, operation, _envelope, parse, "input")
 
 
 NAMED = {
@@ -172,15 +135,14 @@ def _messages(raw: dict[str, bytes]) -> tuple[Message, ...]:
 
 
 def _named(raw: dict[str, bytes], include: list[str], messages: tuple[Message, ...]) -> dict[str, bytes]:
-    """An item that is only referred to is state of its maker, as a previous response is."""
+    """An item that is only referred to is state of its maker, as a previous response is: `item_reference` is the id of the first."""
     named = {name: raw[member] for member, name in NAMED.items() if is_set(raw.get(member)) and raw[member] != _AS_ABSENT.get(member)}
     rest = [name for name in include if name not in (ENCRYPTED, LOGPROBS)]
     if rest:
         named["include"] = msgspec.json.encode(rest)
-    if "previous_response_id" not in named:
-        references = [part for each in messages for part in each.parts if isinstance(part, OpaqueBlock) and part.type == "item_reference"]
-        if references:
-            named["previous_response_id"] = bytes(raw_members(references[0].native).get("id", Raw(b'""')))
+    references = (part for each in messages for part in each.parts if isinstance(part, OpaqueBlock) and part.type == "item_reference")
+    if first := next(references, None):
+        named["item_reference"] = bytes(raw_members(first.native).get("id", Raw(b'""')))
     return named
 
 

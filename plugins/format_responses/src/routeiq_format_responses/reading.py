@@ -159,7 +159,7 @@ class Output:
             self.part(item, content_index, isinstance(block, Refusal), frame, out)
             return
         if item.type == "message" and not item.done:
-            at = content_index if content_index is not None else len(item.parts)
+            at = content_index if content_index is not None else max(item.parts, default=-1) + 1
             item.parts[at] = self._open(OpaqueBlock(type=getattr(block, "type", "part"), native=raw, origin=NAME), frame, out)
 
     def say(self, opened: Open | None, value: Any, frame: Frame | None, out: list[Event]) -> None:

@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw
+from routeiq_sdk.openai_family import UNREADABLE, is_set, raw_members
 from routeiq_sdk.stream import Block, Citation, Reasoning, Refusal, Text
 
-from .frames import FAMILY, NAME, UNREADABLE, is_set, raw_items, raw_members
+from .frames import FAMILY, NAME, raw_items
 
 _citation = msgspec.json.Decoder(Citation)
 

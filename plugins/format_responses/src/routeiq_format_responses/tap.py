@@ -7,17 +7,17 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct, structs
 from routeiq_sdk.errors import ClientError
-from routeiq_sdk.openai_family import bad_gateway
+from routeiq_sdk.openai_chunks import DROP, END, MAX_BAD, NOT_READABLE, forwarded
+from routeiq_sdk.openai_family import UNREADABLE, bad_gateway, is_set, raw_members
 from routeiq_sdk.stream import UsageParts
+from routeiq_sdk.surrogates import dump
 from routeiq_sdk.wire import CONTENT, PASS, Signal, members, patch
 
 from .decode import failure
-from .frames import MAX_BAD, UNREADABLE, data_of, decode, dump, is_set, plain_member, raw_items, raw_members, read, sse
+from .frames import data_of, decode, plain_member, raw_items, read, sse
 from .stops import read_stop
 from .usage import read_usage
 
-END = Signal(content=True, terminal=True)
-DROP = Signal(drop=True)
 _QUIET = frozenset({
     "response.created", "response.queued", "response.in_progress", "response.content_part.added",
     "response.reasoning_summary_part.added", "response.output_item.done",
@@ -113,7 +113,7 @@ class ResponsesTap:
         self.finish = read_stop(
             "completed" if status is None else str(status), reason if isinstance(reason, str) else "", self._called, self._refused
         )
-        self.usage = read_usage(plain_member(response, "usage"))
+        self.usage = read_usage(plain_member(response, "usage"), plain_member(response, "service_tier"))
         return END
 
     def _look(self, output: list[bytes]) -> None:
@@ -152,16 +152,16 @@ class ResponsesTap:
             if self._bad < MAX_BAD:
                 return DROP
             self._over = True
-            return Signal(error=bad_gateway("The provider's stream is not readable: several events in a row are no JSON."))
+            return Signal(error=bad_gateway(NOT_READABLE))
         if reading.kind in ("none", "end"):
-            return _forwarded(PASS, reading.forward)
+            return forwarded(PASS, reading.forward)
         self._bad = 0
         if reading.event is None:
-            return _forwarded(PASS, reading.forward)
+            return forwarded(PASS, reading.forward)
         event = reading.event
         made = _Event(type=event.type, output_index=event.output_index, item=event.item, response=event.response)
         signal = self._rare(made, reading.data, frame)
-        return signal if signal.error is not None or signal.forward is not None else _forwarded(signal, reading.forward)
+        return signal if signal.error is not None or signal.forward is not None else forwarded(signal, reading.forward)
 
 
 def _with(raw: bytes, changed: dict[str, bytes | None]) -> bytes:
@@ -169,9 +169,3 @@ def _with(raw: bytes, changed: dict[str, bytes | None]) -> bytes:
         return patch(raw, members(raw), changed)
     except ClientError:
         return raw
-
-
-def _forwarded(signal: Signal, forward: bytes | None) -> Signal:
-    if forward is None:
-        return signal
-    return structs.replace(signal, forward=forward) if forward else DROP

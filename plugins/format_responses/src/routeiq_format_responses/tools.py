@@ -10,10 +10,12 @@ import msgspec
 from msgspec import Raw, Struct
 from routeiq_sdk import crossing
 from routeiq_sdk.errors import ClientError
+from routeiq_sdk.openai_family import UNREADABLE, is_set, raw_members
 from routeiq_sdk.request import Tool, ToolChoice
+from routeiq_sdk.surrogates import dump
 from routeiq_sdk.wire import loads
 
-from .frames import NAME, UNREADABLE, dump, is_set, raw_members
+from .frames import NAME
 
 NAMES = crossing.Names(re.compile(r"[A-Za-z0-9_-]{1,64}"), re.compile(r"[^A-Za-z0-9_-]"), 64)
 CANONICAL = {

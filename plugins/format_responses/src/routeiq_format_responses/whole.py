@@ -7,23 +7,19 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from routeiq_sdk.openai_family import bad_gateway, error_body, read_error
+from routeiq_sdk.openai_family import UNREADABLE, bad_gateway, error_body, plain_answer, read_error, unchanged
 from routeiq_sdk.request import Request
-from routeiq_sdk.stream import Error, Event, MessageEnd, UsageParts
-from routeiq_sdk.wire import loads, mend
+from routeiq_sdk.stream import Error, Event, MessageEnd
+from routeiq_sdk.surrogates import dump
+from routeiq_sdk.wire import mend
 
 from .decode import ResponsesDecoder
-from .frames import NAME, UNREADABLE, dump
+from .frames import NAME
 from .ladder import Ladder
-from .usage import read_usage
 
 
 class _Anything(Struct, gc=False):
     """Any JSON object."""
-
-
-class _Counted(Struct, gc=False):
-    usage: Any = None
 
 
 class _Checked(Struct, gc=False):
@@ -34,7 +30,6 @@ class _Checked(Struct, gc=False):
 
 
 _check = msgspec.json.Decoder(_Checked)
-_usage = msgspec.json.Decoder(_Counted)
 _COUNT = "response.input_tokens"
 
 
@@ -48,15 +43,10 @@ def check(body: bytes) -> Error | None:
 
 
 def _check_slowly(body: bytes) -> Error | None:
-    try:
-        answer = loads(body)
-    except (ValueError, RecursionError):
-        kind = "nothing" if not body.strip() else "no JSON"
-        return bad_gateway(f"The provider answered 200 with {kind}.")
-    if isinstance(answer, list) and len(answer) == 1:
-        answer = answer[0]
-    given = answer if isinstance(answer, dict) else {}
-    return _judge(given.get("output"), given.get("error"), given.get("status"), given.get("object"), body)
+    answer = plain_answer(body)
+    if isinstance(answer, Error):
+        return answer
+    return _judge(answer.get("output"), answer.get("error"), answer.get("status"), answer.get("object"), body)
 
 
 def _judge(output: Any, error: Any, status: Any, kind: Any, body: bytes) -> Error | None:
@@ -69,18 +59,6 @@ def _judge(output: Any, error: Any, status: Any, kind: Any, body: bytes) -> Erro
     if kind == _COUNT or isinstance(output, list):
         return None
     return bad_gateway("The provider's answer has no output.")
-
-
-def count(body: bytes) -> UsageParts | None:
-    try:
-        return read_usage(_usage.decode(body).usage)
-    except UNREADABLE:
-        pass
-    try:
-        answer = loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return read_usage(answer.get("usage")) if isinstance(answer, dict) else None
 
 
 def explode(body: bytes) -> list[Event]:
@@ -106,9 +84,8 @@ def _is_readable(body: bytes) -> bool:
 
 def collect(events: Iterable[Event], request: Request, created_s: int, losses: list[str]) -> bytes:
     got = list(events)
-    frame = got[0].frame if got else None
-    if frame is not None and frame.format == NAME and len(got) == frame.count and all(event.frame is frame for event in got):
-        return frame.data
+    if (body := unchanged(got, NAME)) is not None:
+        return body
     error = next((event for event in got if isinstance(event, Error)), None)
     if error is not None:
         return error_body(NAME, error)

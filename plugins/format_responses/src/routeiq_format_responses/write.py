@@ -10,10 +10,11 @@ from typing import Any
 from msgspec import Raw, Struct
 from routeiq_sdk import crossing
 from routeiq_sdk.errors import ClientError
+from routeiq_sdk.openai_family import raw_members
 from routeiq_sdk.request import Message
 from routeiq_sdk.stream import Block, Media, OpaqueBlock, Reasoning, Refusal, Text, ToolCall, ToolResult
 
-from .frames import FAMILY, NAME, plain_member, raw_items, raw_members
+from .frames import FAMILY, NAME, plain_member, raw_items
 from .items import WireItem, parse_item, parse_part, read_item
 from .tools import NAMES
 

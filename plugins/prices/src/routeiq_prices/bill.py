@@ -9,6 +9,8 @@ from decimal import Context, Decimal
 from msgspec import Struct
 from routeiq_sdk.stream import COUNTS, UsageParts
 
+from .keys import PIECES
+
 EXACT = Context(prec=60)
 ZERO = Decimal(0)
 SHORT = 1_000
@@ -40,6 +42,18 @@ def bill(prices: Mapping[str, Decimal], usage: UsageParts, tier: str | None = No
         usd = EXACT.add(usd, EXACT.multiply(each, count))
         estimated = estimated or is_stand_in
     return Bill(usd, tuple(missing), estimated)
+
+
+def is_by_piece(prices: Mapping[str, Decimal]) -> bool:
+    """Where tokens have a price they are what is charged."""
+    return any(name in prices for name in PIECES) and not any(prices.get(part) for part in COUNTS)
+
+
+def pieces(prices: Mapping[str, Decimal], usage: UsageParts) -> Bill:
+    usd = ZERO
+    for unit, amount in usage.units:
+        usd = EXACT.add(usd, EXACT.multiply(prices.get(unit, ZERO), amount))
+    return Bill(usd, tuple([unit for unit, _ in usage.units if unit not in prices]), usage.estimated)
 
 
 def _split(prices: Mapping[str, Decimal], usage: UsageParts) -> Iterable[tuple[str, int]]:

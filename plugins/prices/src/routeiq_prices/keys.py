@@ -1,5 +1,5 @@
 """LiteLLM's price keys ↔ ours. Ours are `part[.modality][>threshold][@tier]`: `input`, `output.audio`, `cache_read>200000@flex`;
-the threshold is the number of prompt tokens above which the price holds. All prices are USD per token, as `Decimal`."""
+the threshold is the number of prompt tokens above which the price holds. All prices are USD per token or piece, as `Decimal`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,15 @@ PARTS = {
     "cache_read_input_image_token_cost": "cache_read.image",
     "input_cost_per_video_token": "input.video",
     "output_cost_per_video_token": "output.video",
+    "output_cost_per_image": "image",
+    "input_cost_per_second": "second",
+    "input_cost_per_character": "character",
+    "input_cost_per_query": "query",
 }
+PIECES = ("image", "second", "character", "query")
 _KEY = re.compile(rf"({'|'.join(sorted(PARTS, key=len, reverse=True))})(?:_above_(\d+)k_tokens)?(?:_(batches|flex|priority))?")
 OTHER_UNITS = re.compile(r"(?:in|out)put_cost_per_(?:second|character|query|image|pixel)$")
-"""Prices that tokens do not give: a deployment that has one of these, and none per token, has an unknown cost."""
+"""A deployment that has one of these which is not ours, and none of ours, has an unknown cost."""
 
 
 def ours(key: str) -> str | None:
@@ -63,6 +68,8 @@ def wrong(settings: Mapping[str, Any]) -> list[str]:
 def over(list_prices: Mapping[str, Decimal], own: Mapping[str, Decimal]) -> dict[str, Decimal]:
     """A price of one's own replaces all of the list that follow from it: who pays another price for input pays another one for
     cached input too, and what that is the list does not know."""
+    if any(name in own for name in PIECES):
+        return dict(own)
     sides = {"input" if "input" in own else "", "output" if "output" in own else ""}
     kept = {key: value for key, value in list_prices.items() if _side(key) not in sides and key not in own}
     return {**kept, **own}

@@ -13,7 +13,7 @@ from routeiq_sdk import ConfigError, Deployment, PluginContext, ServiceKey, hook
 from routeiq_sdk.services import PRICE_BOOK
 from routeiq_sdk.stream import COUNTS, Cost, UsageParts
 
-from .bill import EXACT, ZERO, bill
+from .bill import EXACT, ZERO, bill, is_by_piece, pieces
 from .keys import OTHER_UNITS, given, ours, over, wrong
 from .native import NOTHING, Native, read
 from .table import Price, Table
@@ -71,17 +71,17 @@ class Book:
     def cost(self, deployment: Deployment, usage: UsageParts | None, *, operation: str = "chat", tier: str | None = None) -> Cost:
         if operation in FREE:
             return Cost(usd=ZERO, source="free")
-        if usage is None or (usage.input is None and all(getattr(usage, name) is None for name in COUNTS)):
+        if usage is None or (usage.input is None and not usage.units and all(getattr(usage, name) is None for name in COUNTS)):
             return Cost(missing=("usage",))
         price = self._price(deployment)
         if price is None and deployment.provider != "openrouter":
-            return Cost(missing=tuple([name for name in COUNTS if getattr(usage, name)]), source="no price is known")
+            return _unpriced(usage)
         native = read(usage.native) if usage.native else NOTHING
         if deployment.provider == "openrouter" and native.usd is not None and (price is None or not price.source.startswith(OWN)):
             return Cost(usd=native.usd, estimated=usage.estimated, source="the provider")
         if price is None:
-            return Cost(missing=tuple(name for name in COUNTS if getattr(usage, name)), source="no price is known")
-        return _cost(price, usage, native, _tier(native.tier or tier))
+            return _unpriced(usage)
+        return _cost(price, usage, native, _tier(native.tier or usage.tier or tier))
 
     def _price(self, deployment: Deployment) -> Price | None:
         key = (deployment.id, deployment.model)
@@ -106,8 +106,16 @@ def _with_own(deployment: Deployment, listed: Price | None) -> Price | None:
     return Price(over(listed.prices if listed else {}, own), OWN, listed is None or listed.sure or {"input", "output"} <= own.keys())
 
 
+def _unpriced(usage: UsageParts) -> Cost:
+    parts = [name for name in COUNTS if getattr(usage, name)] or [unit for unit, _ in usage.units]
+    return Cost(missing=tuple(parts), source="no price is known")
+
+
 def _cost(price: Price, usage: UsageParts, native: Native, tier: str | None) -> Cost:
-    made = bill(price.prices, usage, tier, native.calls)
+    by_piece = is_by_piece(price.prices)
+    if not usage.units if by_piece else all(getattr(usage, name) is None for name in COUNTS):
+        return Cost(missing=("usage",), source=price.source)
+    made = pieces(price.prices, usage) if by_piece else bill(price.prices, usage, tier, native.calls)
     if made.missing:
         return Cost(missing=made.missing, estimated=made.estimated, source=price.source)
     usd, guessed = made.usd, made.estimated or not price.sure

@@ -19,6 +19,8 @@ from .table import Family, Row
 
 VERSION = re.compile(r"/v\d+\w*$")
 LEADING = re.compile(r"/v\d+\w*(?=/)")
+BESIDE = re.compile(r"/(?:ws/google\.|upload/v\d)")
+"""What Google serves beside its versions."""
 AZURE_VERSION = "2024-10-21"
 PER_MODEL = ("/chat/", "/completions", "/embeddings", "/images/", "/audio/")
 """Paths that Azure serves under the name of the deployment."""
@@ -35,6 +37,8 @@ class Address:
     def url(self, path: str, query: str, model: str = "") -> str:
         plain, _, own = (LEADING.sub("", path, count=1) if "/v" in path else path).partition("?")
         root = self.root
+        if BESIDE.match(path):
+            plain, root = path.partition("?")[0], VERSION.sub("", root)
         if self.model_root and plain.startswith(PER_MODEL):
             root = self.model_root + quote(model, safe="") if self.model_root.endswith("/") else self.model_root
         asked = "&".join([part for part in (own, query, self.query) if part])

@@ -27,6 +27,8 @@ class Link:
 class HttpUpstream:
     def __init__(self, link: Link, target: Target) -> None:
         self._link, self._target, self.formats = link, target, target.formats
+        self._last = ("", "", "")
+        """The path, the model, and the URL they made."""
 
     async def open(self, call: Call) -> UpstreamResponse:
         url, headers = self._prepared(call)
@@ -42,7 +44,11 @@ class HttpUpstream:
         return Connected(socket, self._target.secrets)
 
     def _prepared(self, call: Call) -> tuple[str, list[tuple[str, str]]]:
-        url = self._target.url(call.path, call.query, call.forwarded, call.deployment.model)
+        path, model, url = self._last
+        if call.query or path != call.path or model != call.deployment.model:
+            url = self._target.url(call.path, call.query, call.forwarded, call.deployment.model)
+            if not call.query:
+                self._last = (call.path, call.deployment.model, url)
         return url, self._target.headers(call.headers, call.credentials)
 
 

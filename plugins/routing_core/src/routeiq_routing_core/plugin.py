@@ -1,53 +1,75 @@
-"""The strategy `simple-shuffle`: every request draws its deployments anew, so the plan needs no memory.
+"""Builds the strategies. The kernel takes the one that `router_settings.routing_strategy` names and asks it after all `route` hooks.
 
-The kernel picks the strategy that `router_settings.routing_strategy` names and asks it after all `route` hooks.
+Requests pay for no hook that the chosen strategy does not need: `before_upstream` and `on_attempt` become attributes of the
+instance, where the kernel looks for hooks, only if somebody watches attempts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from math import inf
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from random import Random
 
-from attrs import frozen
-from routeiq_sdk import Deployment, Plan, Request, RequestContext, hookimpl, setting
+from routeiq_sdk import CLOCK, ConfigError, PluginContext, hookimpl
 from routeiq_sdk.resources import Strategy
+from routeiq_sdk.services import PEERS, PRICE_BOOK
 
-SHARES = ("weight", "rpm", "tpm")
+from .affinity import Affinity, Homes
+from .config import CACHING, LATENCY, SESSIONS, Config
+from .latency import Latency
+from .loads import Cost, LeastBusy, Usage
+from .ranking import Draw, Ranking, Ranks, Sources
+from .running import Running, Watcher
+from .sticky import Sticky
 
-
-@frozen
-class Config:
-    seed: int | None = setting(None, help="draw the same order every time, to replay a run; unset draws at random")
-
-
-class SimpleShuffle:
-    """Lower `order` first, none last; within an order a draw without replacement in proportion to the weights."""
-
-    name = "simple-shuffle"
-
-    def __init__(self, random: Random) -> None:
-        self._random = random
-
-    async def plan(self, candidates: Sequence[Deployment], request: Request, rc: RequestContext) -> Plan | None:
-        if len(candidates) < 2:
-            return Plan(tuple(candidates), "only candidate") if candidates else None
-        share = next((name for name in SHARES if any(getattr(each, name) for each in candidates)), None)
-        drawn = sorted(candidates, key=lambda each: (inf if each.order is None else each.order, self._draw(each, share)))
-        orders = len({each.order for each in candidates})
-        return Plan(tuple(drawn), f"{self.name} by {share or 'chance'}" + (f", {orders} orders" if orders > 1 else ""))
-
-    def _draw(self, deployment: Deployment, share: str | None) -> tuple[float, float]:
-        """The least of exponential times with the weights as rates falls to each in proportion to its weight; weight 0 is last."""
-        weight = 1.0 if share is None else float(getattr(deployment, share) or 0.0)
-        chance = self._random.random()
-        return (self._random.expovariate(weight) if weight > 0 else inf, chance)
+COST, CACHE = "cost-based-routing", "prompt-cache-affinity"
 
 
 class RoutingCore:
     def __init__(self, config: Config) -> None:
-        self._random = Random(config.seed)
+        self._config = config
+        self._sources = Sources()
+        draw, running, sources = Draw(Random(config.seed)), Running(), self._sources
+        homes = Homes(sources, config.cache_entries, config.cache_life_s)
+        latency = Latency(draw, running, sources, config.arg("ttl"), config.arg("lowest_latency_buffer"))
+        usage = Usage(draw, sources)
+        known: dict[str, tuple[Ranking, tuple[Watcher, ...] | None]] = {
+            "simple-shuffle": (draw, None),
+            "least-busy": (LeastBusy(draw, running), ()),
+            LATENCY: (latency, (latency,)),
+            "usage-based-routing": (usage, (usage,)),
+            "usage-based-routing-v2": (usage, (usage,)),
+            COST: (Cost(draw, sources), None),
+            "sticky-session": (Sticky(draw), None),
+            CACHE: (Affinity(draw, homes, running, config.load_factor, alone=True), (homes,)),
+        }
+        if config.strategy in known:
+            ranking, watchers = known[config.strategy]
+            if SESSIONS in config.checks:
+                ranking = Sticky(ranking)
+            if CACHING in config.checks and config.strategy != CACHE:
+                ranking = Affinity(ranking, homes, running, config.load_factor, alone=False)
+                watchers = (*(watchers or ()), homes)
+            known[config.strategy] = ranking, watchers
+            if watchers is not None:
+                running.watchers = watchers
+                self.before_upstream, self.on_attempt = running.before_upstream, running.on_attempt
+        self._strategies = {
+            name: Ranks(name, ranking, None if watchers is None else running) for name, (ranking, watchers) in known.items()
+        }
 
     @hookimpl
-    def register_strategies(self) -> Iterable[Strategy]:
-        return [SimpleShuffle(self._random)]
+    def register_strategies(self, ctx: PluginContext) -> Iterable[Strategy]:
+        self._sources.clock = ctx.service(CLOCK)
+        return self._strategies.values()
+
+    @hookimpl
+    @asynccontextmanager
+    async def lifespan(self, ctx: PluginContext) -> AsyncIterator[None]:
+        self._sources.book = ctx.optional(PRICE_BOOK)
+        self._sources.workers = ctx.service(PEERS).count
+        if self._config.strategy == COST and self._sources.book is None:
+            raise ConfigError(f"router_settings.routing_strategy: {COST} needs a price book: enable the plugin prices")
+        for line in self._config.unused(self._strategies):
+            ctx.announce(line)
+        yield

@@ -9,8 +9,8 @@ from attrs import frozen
 from routeiq_sdk import PluginContext, Surface, hookimpl, setting
 from routeiq_sdk.wire import Headers
 
-from .table import ANTHROPIC, FORMATS, GEMINI, OF_ANTHROPIC_TOO, OF_GEMINI, OF_OPENAI, OF_RESPONSES, OPENAI, RESPONSES, Row
-from .usage import usage
+from .table import ANTHROPIC, FORMATS, GEMINI, LIVE, OF_ANTHROPIC_TOO, OF_GEMINI, OF_OPENAI, OF_RESPONSES, OPENAI, RESPONSES, Row
+from .usage import characters, usage
 
 Match = Callable[[Headers, str], bool]
 
@@ -41,6 +41,8 @@ class Surfaces:
         if self._config.pass_through:
             for provider in dict.fromkeys(deployment.provider for deployment in ctx.deployments):
                 yield from _pass_through(provider)
+                if provider == GEMINI:
+                    yield _socket(LIVE, "none", GEMINI, upstream=LIVE, provider=provider)
 
 
 def _surfaces(row: Row, format: str, prefix: str, upstream: str) -> Iterator[Surface]:
@@ -57,6 +59,7 @@ def _surfaces(row: Row, format: str, prefix: str, upstream: str) -> Iterator[Sur
             owns=row.owns,
             refers=row.refers,
             usage=usage,
+            asks=characters if row.operation == "speech" else None,
         )
 
 

@@ -94,8 +94,14 @@ OF_GEMINI = (
     Row("video", "POST", "/models/{model:path}:predictLongRunning", "path", ("name",)),
     Row("batches", "POST", "/models/{model:path}:batchGenerateContent", "path", ("name",)),
     Row("operations", "GET", "/models/{model:path}/operations/{id}", "path"),
-    Row("operations", "*", "/operations/{rest:path}"),
-    Row("batches", "*", "/batches/{rest:path}"),
+    Row("operations", "GET DELETE", "/operations/{id}"),
+    Row("operations", "POST", "/operations/{id}:cancel"),
+    Row("batches", "POST", "/models/{model:path}:asyncBatchEmbedContent", "path", ("name",)),
+    Row("batches", "GET", "/batches"),
+    Row("batches", "GET DELETE", "/batches/{id}"),
+    Row("batches", "POST", "/batches/{id}:cancel"),
+    Row("batches", "PATCH", "/batches/{id}:updateGenerateContentBatch"),
+    Row("batches", "PATCH", "/batches/{id}:updateEmbedContentBatch"),
     Row("files", "GET", "/files"),
     Row("files", "GET DELETE", "/files/{id}"),
     Row("cached_contents", "GET", "/cachedContents"),
@@ -103,5 +109,7 @@ OF_GEMINI = (
     Row("cached_contents", "GET PATCH DELETE", "/cachedContents/{id}"),
 )
 
+LIVE = "/ws/google.ai.generativelanguage.{version}.GenerativeService.BidiGenerateContent"
+"""Gemini Live. Its first message names the model, as Google spells it."""
 FORMATS = {"anthropic": ANTHROPIC, "gemini": GEMINI, "vertex_ai": GEMINI}
 """Provider → the format in which the gateway's own errors reach the clients of its pass-through; every other one's is OpenAI's."""

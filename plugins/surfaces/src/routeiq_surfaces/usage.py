@@ -1,20 +1,26 @@
-"""Usage as embeddings, images, transcriptions, reranks, realtime messages and passed-through answers of any format report it."""
+"""Usage as embeddings, images, transcriptions, reranks, realtime messages and passed-through answers of any format report it, and the
+pieces in them that a provider may charge for instead of tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
+from msgspec import structs
 from routeiq_sdk.stream import UsageParts
 from routeiq_sdk.wire import dumps, loads
 
 PLACES = ("usage", "usageMetadata", "usage_metadata")
 HOLDERS = ("response", "message", "meta")
 INPUT = ("prompt_tokens", "input_tokens", "promptTokenCount", "prompt_token_count")
-OUTPUT = ("completion_tokens", "output_tokens", "candidatesTokenCount", "candidates_token_count")
+OUTPUT = ("completion_tokens", "output_tokens", "candidatesTokenCount", "candidates_token_count", "responseTokenCount")
 DETAILS = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
 MADE = ("completion_tokens_details", "output_tokens_details", "output_token_details")
 MODALITIES = ("audio", "image")
+IMAGES = ("b64_json", "url", "bytesBase64Encoded")
+MOST = 10**9
+"""No answer has more pieces."""
 
 
 def usage(data: bytes) -> UsageParts | None:
@@ -24,7 +30,38 @@ def usage(data: bytes) -> UsageParts | None:
     except ValueError:
         return None
     found = next(_objects(answer), None)
-    return None if found is None else _parts(found)
+    units, estimated = _units(answer, found) if isinstance(answer, dict) else ((), False)
+    if found is None:
+        return UsageParts(units=units, estimated=estimated) if units else None
+    return structs.replace(_parts(found), units=units, estimated=estimated)
+
+
+def characters(request: bytes) -> UsageParts | None:
+    """What is to be spoken: its answer is sound, and counts nothing."""
+    try:
+        text = loads(request).get("input")
+    except (ValueError, AttributeError):
+        return None
+    return UsageParts(units=(("character", Decimal(len(text))),)) if isinstance(text, str) else None
+
+
+def _units(answer: Mapping[str, Any], found: Mapping[str, Any] | None) -> tuple[tuple[tuple[str, Decimal], ...], bool]:
+    """And whether they are estimated: a transcript's own length is not always the one that its provider bills."""
+    found = found or {}
+    made = [each for name in ("data", "predictions") if isinstance(answer.get(name), list) for each in answer[name]]
+    images = sum(isinstance(each, dict) and any(isinstance(each.get(name), str) for name in IMAGES) for each in made)
+    billed = _amount(found.get("seconds")) if found.get("type") == "duration" else None
+    heard = _amount(answer.get("duration")) if isinstance(answer.get("text"), str) and not found else None
+    seconds = heard if billed is None else billed
+    queries = _amount(_details(_details(answer, ("meta",)), ("billed_units",)).get("search_units"))
+    given = {"image": Decimal(images), "second": seconds, "query": queries}
+    return tuple([(unit, amount) for unit, amount in given.items() if amount]), billed is None and bool(heard)
+
+
+def _amount(value: Any) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return None
+    return Decimal(str(value)) if 0 < value < MOST else None
 
 
 def _objects(answer: Any) -> Iterator[Mapping[str, Any]]:
