@@ -21,7 +21,7 @@ SWITCH = plugin(
     """
     @hookimpl
     async def on_upstream_error(self, failure, rc):
-        return Model("other-kind")
+        return Next() if failure.upcoming else Model("other-kind")
 """,
 )
 
@@ -49,8 +49,14 @@ def gateway(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Ite
         entry("own-anthropic", "anthropic/x", provider.url, **own),
         entry("own-broken", "openai/x", "http://127.0.0.1:9/v1", **own),
         entry("other-kind", "anthropic/x", provider.url, **own),
+        entry("own-elsewhere", "openai/x", "http://127.0.0.1:9/v1", order=1, **own),
+        entry("own-elsewhere", "openai/x", f"{provider.url}/v1", order=2, **own),
     ]
-    config = {"model_list": models, "general_settings": {"master_key": KEY}, "kernel": {"plugins": "+switch", "log_level": "debug"}}
+    config = {
+        "model_list": models,
+        "general_settings": {"master_key": KEY},
+        "kernel": {"plugins": "-resilience,+switch", "log_level": "debug"},
+    }
     with GatewayProcess(folder, config, env=plugin_folder(folder, switch=SWITCH)) as gateway:
         yield gateway
 
@@ -149,6 +155,15 @@ def test_a_clients_key_does_not_follow_to_another_kind_of_provider(gateway: Gate
         client.post("/v1/chat/completions", json=chat("Hi.", "own-broken"))
     assert provider.last.target == "/v1/messages"
     assert provider.last.header("x-api-key") == OWN_KEY and CLIENTS_KEY not in repr(provider.last.headers)
+
+
+def test_nor_to_another_address_of_the_same_kind(gateway: GatewayProcess, provider: Provider) -> None:
+    before = len(provider.exchanges)
+    with gateway.client(None, headers={"x-litellm-api-key": KEY, "authorization": f"Bearer {CLIENTS_KEY}"}) as client:
+        client.post("/v1/chat/completions", json=chat("Hi.", "own-elsewhere"))
+    asked = [each for each in provider.exchanges[before:] if each.target == "/v1/chat/completions"]
+    assert [each.header("authorization") for each in asked] == [f"Bearer {OWN_KEY}"]
+    assert CLIENTS_KEY not in repr([each.headers for each in asked])
 
 
 async def _split(turn: Turn) -> None:

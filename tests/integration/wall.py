@@ -194,22 +194,21 @@ async def cut(turn: Turn) -> None:
 
 async def breaks(turn: Turn) -> None:
     """The request `id` is cut after `n` pieces the first time. Then it gets the whole text or, with a prefill, the rest of it; with
-    `refuse=1` a prefill is refused, with `echo=1` a prefill is ignored, with `unlike=1` the text is another one."""
+    `refuse=1` a prefill is refused, with `echo=1` a prefill is ignored, with `unlike=1` the text is another one, with `again=1`
+    the second one is cut as well, at the end of the same text's block."""
     count = turn.number("n", 2)
-    if len(turn.wall.all(f"id={turn.options['id']}")) == 1:
+    number = len(turn.wall.all(f"id={turn.options['id']}"))
+    if number == 1 or (number == 2 and "again" in turn.options):
         await turn.begin(count)
+        await turn.send(*turn.wire.end_text()[: number - 1])
+        await turn.pause()
         return turn.exchange.close()
     turns = turn.body.get("messages") or turn.body.get("contents") or turn.body["input"]
     prefilled = isinstance(turns, list) and turns[-1].get("role") in ("assistant", "model")
     if prefilled and "refuse" in turn.options:
         return await turn.exchange.reply(400, json.dumps(turn.wire.error("No prefill here.", "invalid_request_error")).encode(), JSON)
-    pieces = (
-        TEXT[count:]
-        if prefilled and "echo" not in turn.options
-        else ["Other", " words."]
-        if "unlike" in turn.options
-        else ["".join(TEXT[:3]), *TEXT[3:]]
-    )
+    whole = ["Other", " words."] if "unlike" in turn.options else ["".join(TEXT[:3]), *TEXT[3:]]
+    pieces = TEXT[count:] if prefilled and "echo" not in turn.options else whole
     await turn.begin(0)
     await turn.send(*told(turn.wire, pieces))
     await turn.exchange.end()
@@ -217,21 +216,11 @@ async def breaks(turn: Turn) -> None:
 
 async def opens_for(turn: Turn) -> None:
     """The model `model` begins its answer and is cut before any text; the second request of the `id` is cut after some."""
-    if turn.wire.model == turn.options["model"] or len(turn.wall.all(f"id={turn.options['id']}")) == 2:
-        await turn.begin(2 * (turn.wire.model != turn.options["model"]))
-        await turn.send(*(turn.wire.start() if turn.wire.model == turn.options["model"] else ()))
-        await turn.pause()
-        return turn.exchange.close()
-    await normal(turn)
-
-
-async def halves(turn: Turn) -> None:
-    """Of the `id`, the first request is cut after some text, the second at the end of the same text's block."""
-    number = len(turn.wall.all(f"id={turn.options['id']}"))
-    if number > 2:
+    opens = turn.wire.model == turn.options["model"]
+    if not opens and len(turn.wall.all(f"id={turn.options['id']}")) != 2:
         return await normal(turn)
-    await turn.begin(2)
-    await turn.send(*turn.wire.end_text()[: number - 1])
+    await turn.begin(0 if opens else 2)
+    await turn.send(*(turn.wire.start() if opens else ()))
     await turn.pause()
     turn.exchange.close()
 
@@ -298,6 +287,15 @@ async def error_event(turn: Turn) -> None:
     await turn.exchange.end()
 
 
+async def late_error(turn: Turn) -> None:
+    """After a while the model `model` sends an error instead of text, and a while later another one its answer."""
+    await turn.begin(0)
+    await turn.send(*turn.wire.start())
+    await asyncio.sleep(0.3 if turn.wire.model == turn.options["model"] else 0.8)
+    await turn.send(*([turn.wire.error_event("Late.")] if turn.wire.model == turn.options["model"] else told(turn.wire)))
+    await turn.exchange.end()
+
+
 async def empty(turn: Turn) -> None:
     """200 and nothing."""
     await turn.exchange.reply(200, b"", SSE if turn.stream else JSON)
@@ -338,8 +336,8 @@ BEHAVIOURS: dict[str, Callable[[Turn], Awaitable[None]]] = {
     function.__name__.replace("_", "-"): function
     for function in (
         normal, tool, agent, drip, gate, flood,
-        cut, breaks, opens_for, halves, cut_clean, silent_for, no_terminal, reset, stall, silent, headers_only, garbage, error_event, empty,
-        html, status, late_status, html_status, zipped,
+        cut, breaks, opens_for, cut_clean, silent_for, no_terminal, reset, stall, silent, headers_only, garbage, error_event, empty,
+        html, status, late_status, late_error, html_status, zipped,
     )
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from msgspec import structs
 from routeiq_sdk import Attempt, ClientError, Failure, Model, Next, Request, Rescue, Retry, UpstreamError
 from routeiq_sdk.stream import Error
 
-from ..runtime.graph import Bound
+from ..runtime.graph import Bound, home
 from ..runtime.guard import ask, fold_sync
 from .account import cost_of, count, usage_of
 from .call import run
@@ -48,7 +48,7 @@ class Attempts:
         self._broken: Broken | None = None
         """The first break of an answer that the client has a part of."""
         self._delivered: Delivered | None = None
-        rc.meant = rc.meant or bounds[0].deployment.provider
+        rc.meant = rc.meant or home(bounds[0].deployment)
         if request.stream and rc.graph.chains.on_upstream_error and rc.forward is None:
             rc.kept = []
 
@@ -185,6 +185,7 @@ class Attempts:
             return False
         if rc.attempts[-1].cost is not None:
             rc.spent.append(rc.attempts[-1].cost)
+        rc.usage = rc.first_token_s = rc.priced = None  # accounted for, also where the next attempt never begins
         rc.rescue = Rescuer(decision.mode, delivered, rc.encoder, self._tokens)
         self._request = rc.rescue.request(rc.request or self._request)
         return True

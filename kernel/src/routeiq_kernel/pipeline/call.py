@@ -14,7 +14,7 @@ from routeiq_sdk.resources import UpstreamResponse
 from routeiq_sdk.stream import Error, Event
 from routeiq_sdk.wire import patch
 
-from ..runtime.graph import Bound
+from ..runtime.graph import Bound, home
 from ..runtime.guard import fold
 from .account import cost_of, count, must_count, usage_of
 from .context import Rc
@@ -121,7 +121,7 @@ def lose(rc: Rc, losses: Sequence[str]) -> None:
 
 def own_credentials(rc: Rc, bound: Bound) -> Mapping[str, Secret]:
     """The client's provider credentials, for the provider that its request was first meant for and no other."""
-    return rc.client_credentials if bound.deployment.provider == rc.meant else {}
+    return rc.client_credentials if home(bound.deployment) == rc.meant else {}
 
 
 def build_call(rc: Rc, request: Request, bound: Bound) -> Call:

@@ -9,7 +9,7 @@ from routeiq_sdk import ClientError, Deployment, Failure, Model, Plan, Request
 from routeiq_sdk.decisions import Choice
 from routeiq_sdk.stream import Error
 
-from ..runtime.graph import Bound, no_model
+from ..runtime.graph import Bound, home, no_model
 from ..runtime.guard import ask, fold
 from .context import Rc, Stopped
 from .executor import denied
@@ -39,7 +39,7 @@ async def plan(rc: Rc, request: Request) -> tuple[Request, Sequence[Bound]]:
             decision = await ask(chain, rc.watch, seen, rc) if chain and len(rc.choices) <= MAX_MODELS else None
             if not isinstance(decision, Model):
                 raise
-            rc.meant = rc.meant or nobody.deployment.provider
+            rc.meant = rc.meant or home(nobody.deployment)
             request = request.replace(model=decision.name)
 
 

@@ -71,8 +71,8 @@ class Rc(RequestContext):
     """What passes a request of kind "forward" or "socket" on."""
     params: Mapping[str, str]
     """The named parts of the surface's path."""
-    meant: str
-    """The provider that the request was first meant for."""
+    meant: tuple[str, str] | None
+    """Whose deployment the request was first meant for."""
     priced: tuple[UsageParts | None, Cost] | None
     """The last answer of the price book, and to what."""
     kept: list[Any] | None
@@ -94,14 +94,14 @@ class Rc(RequestContext):
         self.started_s = monotonic()
         self.principal = self.request = self.plan = self.bound = self.usage = None
         self.first_token_s = self.outcome_error = self.record = self.forward = self.priced = None
-        self.kept = self.rescue = self.fallbacks = None
+        self.kept = self.rescue = self.fallbacks = self.meant = None
         self.attempts, self.choices, self.spent, self.state, self.excluded = [], [], [], {}, {}
         self.client_credentials = {}
         self.headers = NO_HEADERS
         self.finish: str | None = None
         self.losses: tuple[str, ...] = ()
         self.dropped = self.bytes_out = self.http_status = self.said = self.tries = 0
-        self.outcome_status = self.meant = ""
+        self.outcome_status = ""
         self.encoder: Encoder | None = None
         """What writes the stream, on the EVENTS path."""
         self.detail = ""

@@ -82,6 +82,7 @@ class _Pump:
         batches = source(watch)
         if self.rc.rescue and self.rc.rescue.prefix:
             batches = continued(batches, self.rc.rescue)
+            self.rc.said = -(len(self.rc.rescue.prefix) // CHARS_PER_TOKEN)  # it comes by again, and was not said by this attempt
         self.executor = Executor(self.rc, watch, whole=False)
         watches = self.rc.graph.live.watchdog.watches
         watches.add(watch)

@@ -83,17 +83,23 @@ class Race:
         return next((task for task in self._done() if not task.cancelled() and task.exception() is None), None)
 
     async def _content(self, bound: Bound, call: Call) -> UpstreamResponse:
-        response = await self._begin(bound, call)
+        codec, response = bound.codec, await self._begin(bound, call)
+        assert codec is not None
         chunks: list[bytes] = []
         has_content = False
         try:
             if not self._request.stream:
-                return Begun(response, [await response.read(self._rc.graph.settings.limits.max_response_bytes)])
-            assert bound.codec is not None
-            framer, tap = bound.codec.framer(), bound.codec.tap(self._request)
+                body = await response.read(self._rc.graph.settings.limits.max_response_bytes)
+                if (wrong := codec.check(body)) is not None:
+                    raise UpstreamError(wrong, "body")
+                return Begun(response, [body])
+            framer, tap = codec.framer(), codec.tap(self._request)
             while not has_content and sum(map(len, chunks)) < HELD_BYTES and (data := await response.chunk()):
                 chunks.append(data)
-                has_content = any(tap.feed(frame).content for frame in framer.feed(data))
+                signals = [tap.feed(frame) for frame in framer.feed(data)]
+                has_content = any(signal.content for signal in signals)
+                if not has_content and (wrong := next((signal.error for signal in signals if signal.error), None)):
+                    raise UpstreamError(wrong, "body")
             return Begun(response, chunks)
         except BaseException:
             response.close()

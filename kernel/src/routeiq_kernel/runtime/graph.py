@@ -50,11 +50,16 @@ class Bound(Struct, frozen=True):
         return self.provider  # type: ignore[return-value]
 
 
+def home(deployment: Deployment) -> tuple[str, str]:
+    """Whose it is: a client's own credential for one is no business of another."""
+    return deployment.provider, deployment.api_base or ""
+
+
 def account(bound: Bound) -> tuple[str, ...]:
     """Deployments of one account know the same files, batches and stored answers."""
     deployment = bound.deployment
     key = deployment.api_key.reveal() if deployment.api_key else ""
-    return (deployment.provider, deployment.api_base or "", key)
+    return (*home(deployment), key)
 
 
 def no_model(name: str) -> ClientError:
