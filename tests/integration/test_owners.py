@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import openai
 import pytest
 
 from .forwarding import WATCHER, Provider, config
-from .harness import KEY, GatewayProcess
+from .harness import KEY, GatewayProcess, eventually
 from .plugins import plugin, plugin_folder
 
 KEYS = plugin(
@@ -45,14 +46,16 @@ def two() -> Iterator[Provider]:
         yield provider
 
 
-@pytest.fixture(scope="module", params=["one account", "two accounts", "parsed"])
+@pytest.fixture(scope="module", params=["one account", "two accounts", "parsed", "two workers"])
 def gateway(request: Any, one: Provider, two: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     folder = tmp_path_factory.mktemp("owners")
     found = {"watcher": WATCHER, "keys": KEYS} | ({"reader": READER} if request.param == "parsed" else {})
     settings = config(one, one if request.param == "one account" else two, plugins="+" + ",+".join(found))
     if request.param == "one account":
         settings["model_list"] = settings["model_list"][:2] + settings["model_list"][5:6]
-    with GatewayProcess(folder, settings, env=plugin_folder(folder, **found)) as gateway:
+    flags = ("--workers", "2") if request.param == "two workers" else ()
+    with GatewayProcess(folder, settings, *flags, env=plugin_folder(folder, **found)) as gateway:
+        eventually(lambda: len(gateway.workers()) == len(flags or (1,)), what="all workers")
         yield gateway
 
 
@@ -79,6 +82,13 @@ def master(gateway: GatewayProcess) -> Iterator[openai.OpenAI]:
 
 
 NAMED = {"x-routeiq-model": "emb"}
+
+
+def test_every_worker_knows_whose_a_file_is(gateway: GatewayProcess, alice: openai.OpenAI) -> None:
+    made = alice.files.create(file=("x.jsonl", b"{}"), purpose="batch", extra_headers=NAMED)
+    for key, answer in (("sk-alice", 200), ("sk-bob", 404)) * 8:
+        found = httpx.get(f"{gateway.url}/v1/files/{made.id}", headers={"authorization": f"Bearer {key}"}, trust_env=False)
+        assert found.status_code == answer, found.text
 
 
 def test_a_file_is_its_makers_and_the_masters(alice: openai.OpenAI, bob: openai.OpenAI, master: openai.OpenAI, one: Provider) -> None:

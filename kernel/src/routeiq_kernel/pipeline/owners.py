@@ -42,10 +42,10 @@ async def own(rc: Rc, *answers: bytes, by: str = "") -> None:
 async def owner(rc: Rc, ids: Mapping[str, bool]) -> tuple[Bound, str] | None:
     """The deployment that made one of these, and the principal. A word that may be no id (False) need not be known. Raises
     `ClientError` where one is not the caller's."""
-    store, made = rc.graph.store, None
+    made = None
     assert rc.principal is not None
     for value, is_id in ids.items():
-        raw = await store.get(_key(value)) if store is not None else None
+        raw = await _record_of(rc, _key(value))
         deployment, by = _record.decode(raw) if raw is not None else ("", "")
         if by != rc.principal.id and (is_id or by) and not _sees_all(rc):
             raise ClientError(f"There is no {value[:100]!r}.", kind="not_found", code="unknown_owner")
@@ -54,9 +54,22 @@ async def owner(rc: Rc, ids: Mapping[str, bool]) -> tuple[Bound, str] | None:
     return made
 
 
+async def _record_of(rc: Rc, key: str) -> bytes | None:
+    store = rc.graph.store
+    raw = await store.get(key) if store is not None else None
+    if raw is None and store is not None and store.scope == "worker":
+        raw = await rc.graph.live.exchange.recall(key)
+        if raw is not None:
+            await store.compare_and_set(key, None, raw, DAYS_30_S)
+    return raw
+
+
 async def disown(rc: Rc, value: str) -> None:
-    if rc.graph.store is not None:
-        await rc.graph.store.delete(_key(value))
+    store = rc.graph.store
+    if store is not None:
+        await store.delete(_key(value))
+        if store.scope == "worker":
+            rc.graph.live.exchange.forget(_key(value))
 
 
 def _sees_all(rc: Rc) -> bool:

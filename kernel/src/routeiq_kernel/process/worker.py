@@ -143,7 +143,7 @@ class Worker:
             async with self._turn:
                 return await self._reload(op, message)
         if op == "peers":
-            return self._exchange.hear(message)
+            return self._exchange.hear(message) if message["plugin"] else await self._stored(message)
         if self._app is None:
             return failure("starting")
         if op == "status":
@@ -155,6 +155,17 @@ class Worker:
         elif op == "quarantine":
             self._app.quarantine(message["plugin"], message["hook"], message["until"])
         return {"ok": True}
+
+    async def _stored(self, message: Message) -> Message:
+        """For `Exchange.recall` and `forget`."""
+        store = self._the_app().graph.store
+        if store is None:
+            return {}
+        if "forget" in message:
+            await store.delete(message["forget"])
+            return {}
+        raw = await store.get(message["value"])
+        return {"answers": [] if raw is None else [raw.decode()]}
 
     async def _reload(self, op: str, message: Message) -> Message:
         """Whatever goes wrong in a new graph, the old one serves on."""

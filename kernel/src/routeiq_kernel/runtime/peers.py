@@ -35,6 +35,20 @@ class Exchange:
         answers = [attempt(cell, message["value"]) for cell in cells if cell is not None]
         return {"answers": [answer for answer in answers if answer is not None]}
 
+    async def recall(self, key: str) -> bytes | None:
+        """What another worker's store has under `key`, for stores that reach no further than their worker."""
+        way = self.way()
+        if way is None:
+            return None
+        asked = {"op": "peers", "plugin": "", "value": key, "until": monotonic() + ASK_S - PASS_S}
+        found = (await way.ask(asked, ASK_S)).get("answers", ())
+        return next((text.encode() for text in found), None)
+
+    def forget(self, key: str) -> None:
+        """Delete it from the stores of the other workers."""
+        if way := self.way():
+            way.tell({"op": "peers", "plugin": "", "forget": key})
+
     def way(self) -> Link | None:
         """To the other workers, if there is one."""
         return self.link if self.link is not None and self.link.keeps_up("the parent") else None
