@@ -58,7 +58,7 @@ def test_nobody_there_is_a_bad_gateway(gateway: GatewayProcess, stream: bool) ->
 @pytest.mark.parametrize(
     ("name", "value"),
     [("api_base", "http://127.0.0.1:1/v1"), ("api_key", "sk-x"), ("custom_llm_provider", "azure"), ("mock_response", "hi"),
-     ("metadata", {"a": "b"}), ("fallbacks", ["x"]), ("aws_region_name", "x"), ("headers", {"a": "b"}), ("house_style", "long")],
+     ("metadata", {"a": "b"}), ("aws_region_name", "x"), ("headers", {"a": "b"}), ("house_style", "long")],
 )  # fmt: skip
 def test_a_client_cannot_steer_the_sdk(gateway: GatewayProcess, name: str, value: object) -> None:
     path, build = CALLS["openai"]
