@@ -48,7 +48,7 @@ def config(url: str) -> dict[str, Any]:
         ],
         "general_settings": {"master_key": KEY},
         "router_settings": {"num_retries": 1, "timeout": 30, "allowed_fails": 0, "cooldown_time": 600},
-        "kernel": {"plugins": "+doorman"},
+        "kernel": {"plugins": "+doorman,+gateway_status"},
         "plugins": {"routing_rules": {"rules": RULES}},
     }
 

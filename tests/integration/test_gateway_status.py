@@ -34,6 +34,7 @@ def config(url: str, **plugins: Any) -> dict[str, Any]:
         ],
         "general_settings": {"master_key": KEY},
         "litellm_settings": {"num_retries": 0},
+        "kernel": {"plugins": "+gateway_status"},
         "plugins": plugins,
     }
 

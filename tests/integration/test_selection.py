@@ -20,7 +20,6 @@ STANDARD = {
     "format_gemini",
     "format_openai",
     "format_responses",
-    "gateway_status",
     "http_client",
     "models",
     "prices",

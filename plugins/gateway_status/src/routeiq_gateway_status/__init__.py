@@ -12,5 +12,5 @@ manifest = Manifest(
     optional=(AGENTS, DEPLOYMENT_HEALTH, PRICE_BOOK),
     capabilities={Capability.ADMIN},
     on_failure=FailureMode.OPEN,
-    default_enabled=True,
+    default_enabled=False,
 )
