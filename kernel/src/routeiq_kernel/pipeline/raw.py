@@ -67,7 +67,7 @@ async def _pump(rc: Rc, response: UpstreamResponse, tap: Tap, deadlines: Deadlin
                 continue
             if signal.error is not None:
                 if committed and out:
-                    await _write(rc, out)
+                    await egress.write(_joined(rc, out))
                 raise after(committed, signal.error)
             if not signal.drop:
                 out.append(frame if signal.forward is None else signal.forward)
@@ -88,7 +88,7 @@ async def _pump(rc: Rc, response: UpstreamResponse, tap: Tap, deadlines: Deadlin
         if not data:
             return await _ended(rc, tap, out, committed, broken)
         if committed and out:
-            await _write(rc, out)
+            await egress.write(_joined(rc, out))
             out = held = []
         elif not committed:
             waiting += len(data)
@@ -103,13 +103,14 @@ def _framed(framer: SseFramer, data: bytes, committed: bool) -> list[bytes]:
         raise after(committed, too_large(error)) from None
 
 
-async def _write(rc: Rc, out: list[bytes]) -> None:
+def _joined(rc: Rc, out: list[bytes]) -> bytes:
+    """What is about to be written, kept for a rescue."""
     data = out[0] if len(out) == 1 else b"".join(out)
     if rc.kept is not None:
         rc.kept.append(data)
         if rc.bytes_out > KEPT_BYTES:
             rc.kept = None
-    await rc.egress.write(data)
+    return data
 
 
 async def _ended(rc: Rc, tap: Tap, out: list[bytes], committed: bool, broken: Error | None) -> str:
@@ -119,7 +120,7 @@ async def _ended(rc: Rc, tap: Tap, out: list[bytes], committed: bool, broken: Er
         await rc.egress.end(b"".join(out) + tap.missing_end())
         return "complete"
     if committed and out:
-        await _write(rc, out)
+        await rc.egress.write(_joined(rc, out))
     raise after(committed, broken or cut(), "truncated")
 
 
