@@ -12,18 +12,17 @@ from msgspec import Struct, structs
 
 from .crossing import Mender
 from .errors import ClientError
+from .loose import loosely
 from .openai_family import UNREADABLE, bad_gateway, count, fitting_id, is_set, plain_answer, raw_members, read_error
 from .request import Request
 from .stream import Error, Event, Frame, MessageEnd, MessageStart, Opaque, Usage, UsageParts
 from .surrogates import dump
-from .wire import CONTENT, PASS, Signal, loads, members, patch, sse_data
+from .wire import CONTENT, CR, PASS, Signal, loads, members, patch, sse_data
 
 DONE = b"data: [DONE]\n\n"
 MAX_BAD = 3
 """Malformed events in a row that end a stream."""
 NOT_READABLE = "The provider's stream is not readable: several events in a row are no JSON."
-CR = 13
-"""As a number: `CR in frame` costs a tenth of `b"\\r" in frame`."""
 END = Signal(content=True, terminal=True)
 DROP = Signal(drop=True)
 
@@ -57,15 +56,16 @@ def read(frame: bytes, decoder: msgspec.json.Decoder[Any]) -> Reading:
         plain = json.loads(data)
         if not isinstance(plain, dict):
             return Reading("bad")
-        return Reading("chunk", data, msgspec.convert(plain, decoder.type), forward, True)
-    except msgspec.ValidationError:
-        return Reading("other", data, None, forward)
+        chunk = loosely(plain, lambda value: msgspec.convert(value, decoder.type))
+        return Reading("chunk" if chunk is not None else "other", data, chunk, forward, True)
     except (ValueError, RecursionError):
         return Reading("bad")
 
 
 def cleaned(frame: bytes) -> bytes | None:
     """The frame without what openai-python fails on: any `id`, fields of an event without data. None: it is clean already."""
+    if frame.startswith(b"data: ") and frame[6:7] > b" " and frame.find(b"\n") == len(frame) - 2 and CR not in frame:
+        return None
     text = frame.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     lines = [line for line in text.split(b"\n") if line]
     has_data = any(line.startswith(b"data:") and line.strip(b" ") != b"data:" for line in lines)
@@ -139,17 +139,12 @@ def check(format: str, body: bytes) -> Error | None:
     """What is wrong with a whole answer of status 200."""
     try:
         answer = _check.decode(body)
+        choices, error = answer.choices, answer.error
     except UNREADABLE:
-        return _check_slowly(format, body)
-    return _judge(format, answer.choices, answer.error, body)
-
-
-def _check_slowly(format: str, body: bytes) -> Error | None:
-    answer = plain_answer(body)
-    return answer if isinstance(answer, Error) else _judge(format, answer.get("choices"), answer.get("error"), body)
-
-
-def _judge(format: str, choices: Any, error: Any, body: bytes) -> Error | None:
+        plain = plain_answer(body)
+        if isinstance(plain, Error):
+            return plain
+        choices, error = plain.get("choices"), plain.get("error")
     if error is not None:
         return read_error(format, error, body, body, default="bad_gateway")
     return None if isinstance(choices, list) else bad_gateway("The provider's answer has no choices.")
@@ -332,9 +327,10 @@ class ChunkTap(ABC):
     def judge(self, chunk: Any, frame: bytes, data: bytes) -> Signal:
         """What any chunk says, seldom asked."""
 
-    def failed(self, error: Any, data: bytes, frame: bytes) -> Signal:
-        self._over = True
-        return Signal(error=read_error(self.name, error, data, frame))
+    def failed(self, error: Error) -> Signal:
+        """The stream ends with an error, also where every choice was finished."""
+        self._over, self.complete = True, False
+        return Signal(error=error)
 
     def counted(self, signal: Signal, chunk: Any, frame: bytes, data: bytes) -> Signal:
         """The signal of a chunk with `usage`, which only a client that asked gets to see."""
@@ -353,13 +349,13 @@ class ChunkTap(ABC):
             self._bad += 1
             if self._bad < MAX_BAD:
                 return DROP
-            self._over = True
-            return Signal(error=bad_gateway(NOT_READABLE))
+            return self.failed(bad_gateway(NOT_READABLE))
         if reading.kind == "none":
             return forwarded(PASS, reading.forward)
         self._bad = 0
         if reading.kind == "end":
             self._over = self.complete = True
+            self.finish = self.finish or ("other" if self._open else None)
             return forwarded(END, reading.forward)
         if reading.chunk is None:
             return forwarded(CONTENT, reading.forward)

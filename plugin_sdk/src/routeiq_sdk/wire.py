@@ -70,8 +70,12 @@ class SseFramer:
             self._started = True
             data = data.removeprefix(b"\xef\xbb\xbf")
         if not rest and data.endswith(b"\n\n") and not data.endswith(b"\n\n\n") and CR not in data:
-            if data.count(b"\n\n") == 1:
+            if data.find(b"\n\n") == len(data) - 2:
                 return [data]
+            if data.startswith(b"data: "):
+                parts = data[6:-2].split(b"\n\ndata: ")  # takes half of the time of the other
+                if data.count(b"\n") == 2 * len(parts):
+                    return [b"data: " + part + b"\n\n" for part in parts]
             return [part + b"\n\n" for part in data[:-2].split(b"\n\n")]
         at = max(0, len(rest) - 3)  # an end has at most four bytes, so only these of the old ones may belong to one
         rest += data
@@ -250,6 +254,10 @@ class Tap(Protocol):
     dropped: int
 
     def feed(self, frame: bytes) -> Signal: ...
+
+    def plain(self, frames: Sequence[bytes]) -> bool:
+        """Whether all these are content that passes as it is. False: they must be fed one by one."""
+        ...
 
     def missing_end(self) -> bytes:
         """Bytes that make a complete stream end as its format asks; b"" where nothing is missing."""

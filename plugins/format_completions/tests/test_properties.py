@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from routeiq_sdk.errors import ClientError
-from routeiq_sdk.stream import Error, MessageEnd, replace
+from routeiq_sdk.stream import Error, MessageEnd, Stop, Usage, replace
 from routeiq_sdk.testing import check_events
 from routeiq_sdk.testing.transcripts import shape
 from routeiq_sdk.wire import Asked
@@ -56,6 +56,7 @@ def test_any_split_gives_the_same_events(frames: list[bytes], data: st.DataObjec
 
 
 @given(stream)
+@example([chunk(choices=[{"index": 0, "text": "", "finish_reason": "stop"}]), *[b"data: {\n\n"] * 3])
 def test_tap_and_decoder_agree(frames: list[bytes]) -> None:
     tap, decoder = CODEC.tap(request()), CODEC.decoder()
     failed = False
@@ -67,6 +68,9 @@ def test_tap_and_decoder_agree(frames: list[bytes]) -> None:
     assert failed is any(isinstance(event, Error) for event in events)
     assert tap.complete is any(isinstance(event, MessageEnd) for event in events)
     assert tap.dropped == decoder.dropped
+    if tap.complete:
+        assert tap.finish == next((event.reason for event in events if isinstance(event, Stop)), None)
+        assert tap.usage == next((event.parts for event in reversed(events) if isinstance(event, Usage)), None)
 
 
 @given(st.lists(st.binary(max_size=40) | st.binary(max_size=40).map(lambda raw: b"data: " + raw + b"\n\n"), max_size=6))

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 from routeiq_sdk.errors import ClientError
-from routeiq_sdk.stream import BlockStart, Error, MessageEnd, Refusal, Text, ToolCall, replace
+from routeiq_sdk.stream import BlockStart, Error, MessageEnd, Refusal, Stop, Text, ToolCall, Usage, replace
 from routeiq_sdk.testing import check_events
 from routeiq_sdk.testing.transcripts import shape
 from routeiq_sdk.wire import Asked
@@ -111,6 +111,10 @@ def test_any_split_gives_the_same_events(frames: list[bytes], data: st.DataObjec
 
 
 @given(stream)
+@example([chunk({}, "stop"), *[b"data: {\n\n"] * 3])
+@example([chunk({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f"}}]}), chunk({}, "stop", index=1), DONE])
+@example([chunk({"function_call": {"name": "f"}}, "stop"), DONE])
+@example([chunk({"content": "Hi"}), DONE])
 def test_tap_and_decoder_agree(frames: list[bytes]) -> None:
     tap, decoder = CODEC.tap(request(**ASKING)), CODEC.decoder()
     failed = False
@@ -122,6 +126,9 @@ def test_tap_and_decoder_agree(frames: list[bytes]) -> None:
     assert failed is any(isinstance(event, Error) for event in events)
     assert tap.complete is any(isinstance(event, MessageEnd) for event in events)
     assert tap.dropped == decoder.dropped
+    if tap.complete:
+        assert tap.finish == next((event.reason for event in events if isinstance(event, Stop)), None)
+        assert tap.usage == next((event.parts for event in reversed(events) if isinstance(event, Usage)), None)
 
 
 @given(st.lists(st.binary(max_size=40) | st.binary(max_size=40).map(lambda raw: b"data: " + raw + b"\n\n"), max_size=6))

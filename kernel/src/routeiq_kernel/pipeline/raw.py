@@ -5,6 +5,7 @@ end marker is added where the stream is complete without it."""
 from __future__ import annotations
 
 from asyncio import CancelledError
+from collections.abc import Callable, Iterator
 from time import monotonic
 
 from routeiq_sdk import UpstreamError
@@ -22,6 +23,8 @@ SILENCE_S = 2.0
 """A stream that is complete but for its end marker is ended after this much silence."""
 HELD_BYTES = 1024 * 1024
 """What may come before the first content."""
+MOST = 32
+"""Events that are looked at together. More would cost more at the end of an answer, whose last ones must be fed one by one."""
 
 
 async def stream_raw(rc: Rc, response: UpstreamResponse, deadlines: Deadlines) -> str:
@@ -35,44 +38,43 @@ async def stream_raw(rc: Rc, response: UpstreamResponse, deadlines: Deadlines) -
 
 
 async def _pump(rc: Rc, response: UpstreamResponse, tap: Tap, deadlines: Deadlines) -> str:
-    watch, egress, framer, feed, chunk = rc.watch, rc.egress, rc.codec.framer(), tap.feed, response.chunk
+    egress, framer, feed, plain, chunk = rc.egress, rc.codec.framer(), tap.feed, tap.plain, response.chunk
     held: list[bytes] = []
     committed, flowing, waiting, room = False, False, 0, HELD_BYTES
     egress.wait()
     while True:
-        watch.until, watch.what = (deadlines.idle() if flowing else deadlines.first), "idle" if flowing else "first_token"
-        if flowing and not committed and deadlines.total < watch.until:
-            watch.until, watch.what = deadlines.total, "total"
-        if tap.complete:
-            watch.until = min(watch.until, monotonic() + SILENCE_S)
+        _wait(rc, tap, deadlines, flowing, committed)
+        broken = None
         try:
             data = await chunk()
         except UpstreamError as error:
             data, broken = b"", error.error  # the exception itself holds this frame: a cycle
         except CancelledError:
-            if not (tap.complete and watch.fired == "idle"):
+            if not (tap.complete and rc.watch.fired == "idle"):
                 raise
-            watch.disarm()
-            data, broken = b"", None
-        else:
-            broken = None
+            rc.watch.disarm()
+            data = b""
         if rc.record is not None:
             rc.record.add(rc.record.upstream, data)
         out = held
-        for frame in _framed(framer, data, committed):
+        for frame, many in _lumps(_framed(framer, data, committed), plain):
+            if many:
+                out.append(frame)
+                rc.said += many
+                continue
             signal = feed(frame)
             if signal is PASS or (signal is CONTENT and flowing):
                 out.append(frame)
-                rc.said += 1
+                rc.said += flowing
                 continue
             if signal.error is not None:
                 if committed and out:
-                    await egress.write(_joined(rc, out))
+                    await egress.write(_kept(rc, b"".join(out)))
                 raise after(committed, signal.error)
             if not signal.drop:
                 out.append(frame if signal.forward is None else signal.forward)
             if signal.content and not flowing:
-                flowing, committed = True, not deadlines.buffer
+                flowing, committed, rc.said = True, not deadlines.buffer, 1
                 if committed:
                     rc.first_token_s = monotonic() - rc.started_s
                 else:
@@ -80,20 +82,36 @@ async def _pump(rc: Rc, response: UpstreamResponse, tap: Tap, deadlines: Deadlin
                 if rc.surface.owns:
                     await own(rc, *map(sse_data, out))
             if signal.terminal:
-                rc.first_token_s = rc.first_token_s or monotonic() - rc.started_s
-                watch.until = NEVER
-                await egress.end(out[0] if len(out) == 1 else b"".join(out))
-                await _drain(rc, response)
-                return "complete"
+                return await _end(rc, response, b"".join(out))
         if not data:
             return await _ended(rc, tap, out, committed, broken)
         if committed and out:
-            await egress.write(_joined(rc, out))
+            await egress.write(_kept(rc, b"".join(out)))
             out = held = []
         elif not committed:
             waiting += len(data)
             if waiting > room:
                 raise UpstreamError(nothing_yet(), "body")
+
+
+def _wait(rc: Rc, tap: Tap, deadlines: Deadlines, flowing: bool, committed: bool) -> None:
+    watch = rc.watch
+    watch.until, watch.what = (deadlines.idle() if flowing else deadlines.first), "idle" if flowing else "first_token"
+    if flowing and not committed and deadlines.total < watch.until:
+        watch.until, watch.what = deadlines.total, "total"
+    if tap.complete:
+        watch.until = min(watch.until, monotonic() + SILENCE_S)
+
+
+def _lumps(frames: list[bytes], plain: Callable[[list[bytes]], bool]) -> Iterator[tuple[bytes, int]]:
+    """Events that are plain together and how many they are, or one that must be fed, and 0."""
+    place, many = 0, 1
+    while place < len(frames):
+        some = frames[place : place + many]
+        passes = many > 1 and plain(some)
+        yield (b"".join(some), len(some)) if passes else (some[0], 0)
+        place += len(some) if passes else 1
+        many = min(2 * many, MOST) if passes or many == 1 else 1
 
 
 def _framed(framer: SseFramer, data: bytes, committed: bool) -> list[bytes]:
@@ -103,9 +121,8 @@ def _framed(framer: SseFramer, data: bytes, committed: bool) -> list[bytes]:
         raise after(committed, too_large(error)) from None
 
 
-def _joined(rc: Rc, out: list[bytes]) -> bytes:
+def _kept(rc: Rc, data: bytes) -> bytes:
     """What is about to be written, kept for a rescue."""
-    data = out[0] if len(out) == 1 else b"".join(out)
     if rc.kept is not None:
         rc.kept.append(data)
         if rc.bytes_out > KEPT_BYTES:
@@ -120,12 +137,15 @@ async def _ended(rc: Rc, tap: Tap, out: list[bytes], committed: bool, broken: Er
         await rc.egress.end(b"".join(out) + tap.missing_end())
         return "complete"
     if committed and out:
-        await rc.egress.write(_joined(rc, out))
+        await rc.egress.write(_kept(rc, b"".join(out)))
     raise after(committed, broken or cut(), "truncated")
 
 
-async def _drain(rc: Rc, response: UpstreamResponse) -> None:
-    """The client has its answer; read the provider's last bytes so that the connection can be used again."""
+async def _end(rc: Rc, response: UpstreamResponse, last: bytes) -> str:
+    """With these bytes the client has its answer; the provider's last ones are read so that the connection can be used again."""
+    rc.first_token_s = rc.first_token_s or monotonic() - rc.started_s
+    rc.watch.until = NEVER
+    await rc.egress.end(last)
     rc.ingress.stop()
     rc.watch.until, rc.watch.what = monotonic() + SILENCE_S, "drain"
     try:
@@ -137,6 +157,7 @@ async def _drain(rc: Rc, response: UpstreamResponse) -> None:
         if rc.watch.fired != "drain":
             raise
         rc.watch.disarm()
+    return "complete"
 
 
 def after(committed: bool, error: Error, status: str = "error") -> Exception:

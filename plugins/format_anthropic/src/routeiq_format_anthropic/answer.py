@@ -49,6 +49,7 @@ def for_client(block: Block, request: Request, losses: list[str]) -> Block | Non
     """A block that this format can write, None for what its clients cannot be shown."""
     match block:
         case Refusal():
+            report(losses, "refusal", "approx")
             return Text(text=block.text)
         case Text():
             return _text(block, losses)

@@ -48,7 +48,7 @@ class Open(Struct):
 
 
 class AnthropicDecoder:
-    __slots__ = ("_bad", "_blocks", "_mender", "_next", "_over", "_start", "_stop", "_usage", "dropped")
+    __slots__ = ("_bad", "_begun", "_blocks", "_mender", "_next", "_over", "_start", "_stop", "_usage", "dropped")
 
     def __init__(self) -> None:
         self.dropped = 0
@@ -57,6 +57,7 @@ class AnthropicDecoder:
         self._mender = Mender()
         self._next = 0
         self._over = False
+        self._begun = False
         self._start: str | None = None
         self._stop = False
         self._usage: UsageParts | None = None
@@ -87,14 +88,15 @@ class AnthropicDecoder:
         self._bad = 0
         if not frame.startswith(b"event:"):
             frame = named_frame(frame, event.type)
-        if event.type != "content_block_delta":
-            return self._rare(event, data, frame)
+        kind = event.type or sse_event(frame)
+        if kind != "content_block_delta":
+            return self._rare(kind, event, data, frame)
         block, delta = self._blocks.get(event.index), event.delta
         if block is None or delta is None or self._stop:
-            return self._malformed()
+            return self._misplaced()
         values = _values(delta)
         if not values:
-            return [Opaque(frame=Frame(NAME, frame), name=event.type, raw=data)]
+            return [Opaque(frame=Frame(NAME, frame), name=kind, raw=data)]
         shared = Frame(NAME, frame, len(values)) if block.is_dense else None
         events: list[Event] = [BlockDelta(frame=shared, index=block.index, field=field, value=value) for field, value in values]
         return self._mender.mend(events) if self._mender.on else events
@@ -113,12 +115,17 @@ class AnthropicDecoder:
         self._bad += 1
         return self._fail(malformed()) if self._bad >= MAX_MALFORMED else []
 
+    def _misplaced(self) -> list[Event]:
+        """It is JSON, so the stream can be read."""
+        self.dropped += 1
+        return []
+
     def _fail(self, error: Error) -> list[Event]:
         self._over = True
         return [error]
 
-    def _rare(self, event: WireEvent, data: bytes, frame: bytes) -> list[Event]:
-        match event.type or sse_event(frame):
+    def _rare(self, kind: str, event: WireEvent, data: bytes, frame: bytes) -> list[Event]:
+        match kind:
             case "ping":
                 return [Ping(frame=Frame(NAME, frame))]
             case "message_start":
@@ -138,11 +145,14 @@ class AnthropicDecoder:
 
     def _open(self, event: WireEvent, frame: bytes) -> list[Event]:
         if not bytes(event.message).startswith(b"{"):
-            return self._malformed()
+            return self._misplaced()
         message = read_message(event.message)
         if self._start is not None:
             return [] if message.id == self._start else self._fail(restarted())
         self._start = message.id
+        if self._begun:
+            return self._count(event.usage or message.usage, None)
+        self._begun = True
         shared = Frame(NAME, frame) if bytes(message.usage).startswith(b"{") else None
         events: list[Event] = [_message_start(message, bytes(event.message), shared)]
         events += self._count(event.usage or message.usage, shared)
@@ -160,7 +170,7 @@ class AnthropicDecoder:
 
     def _open_block(self, event: WireEvent, frame: bytes) -> list[Event]:
         if event.index in self._blocks or self._stop or not bytes(event.content_block).startswith(b"{"):
-            return self._malformed()
+            return self._misplaced()
         block = read_block(event.content_block)
         opened = Open(self._next, self._next == event.index)
         self._blocks[event.index] = opened
@@ -172,15 +182,15 @@ class AnthropicDecoder:
         return self._missing_start() + (self._mender.mend(events) if self._mender.on else events)
 
     def _missing_start(self) -> list[Event]:
-        if self._start is not None:
+        if self._begun:
             return []
-        self._start = ""
+        self._begun = True
         return [MessageStart()]
 
     def _close_block(self, index: int, frame: bytes) -> list[Event]:
         block = self._blocks.pop(index, None)
         if block is None:
-            return self._malformed()
+            return self._misplaced()
         return [*self._leftover(block), BlockStop(frame=Frame(NAME, frame) if block.is_dense else None, index=block.index)]
 
     def _close_all(self) -> list[Event]:

@@ -93,18 +93,16 @@ def _fit_call(call: ToolCall, losses: list[str]) -> ToolCall | None:
 
 
 def object_args(call: ToolCall, losses: list[str]) -> str:
-    if call.input is not None or not call.args.strip() or call.origin == NAME:
-        return call.args
-    if is_object(call.args):
+    if call.input is not None or is_object(call.args, call.origin == NAME):
         return call.args
     losses.append("tool_args;approx")
     return write({"_raw": call.args}).decode()
 
 
-def is_object(args: str) -> bool:
-    """Whether arguments are what this format takes; none at all are."""
+def is_object(args: str, is_own: bool = False) -> bool:
+    """Whether arguments are what this format takes, or (`is_own`) any JSON that it gave; none at all are."""
     try:
-        return isinstance(loads(args.encode("utf-8", "replace")), dict)
+        return isinstance(loads(args.encode("utf-8", "replace")), object if is_own else dict)
     except ValueError:
         return not args.strip()
 

@@ -3,8 +3,12 @@ and reads its type; only the few events that carry usage, a stop reason or an er
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
+from routeiq_sdk.alike import alike
 from routeiq_sdk.stream import Error, UsageParts
 from routeiq_sdk.wire import CONTENT, PASS, Signal, sse_event
 
@@ -16,6 +20,13 @@ TERMINAL = Signal(content=True, terminal=True)
 DROP = Signal(drop=True)
 MAX_MALFORMED = 3
 _EMPTY_STARTS = ("text", "thinking")
+
+
+class _Delta(Struct, gc=False):
+    type: Literal["content_block_delta"]
+
+
+_deltas = msgspec.json.Decoder(_Delta).decode_lines
 
 
 def malformed() -> Error:
@@ -39,6 +50,12 @@ class AnthropicTap:
         self._committed = False
         self._stopped = False
 
+    def plain(self, frames: Sequence[bytes]) -> bool:
+        passes = self._committed and not self._stopped and alike(frames, DELTA, _deltas)
+        if passes:
+            self._bad = 0
+        return passes
+
     def feed(self, frame: bytes) -> Signal:
         if self._committed and not self._stopped and frame.startswith(DELTA):
             try:
@@ -53,6 +70,8 @@ class AnthropicTap:
         data = payload(frame)
         if not data:
             return PASS
+        if self._stopped:
+            return DROP
         try:
             kind = decode_type(data).type
         except (msgspec.DecodeError, RecursionError):
@@ -66,7 +85,12 @@ class AnthropicTap:
     def _malformed(self) -> Signal:
         self.dropped += 1
         self._bad += 1
-        return Signal(error=malformed()) if self._bad >= MAX_MALFORMED else DROP
+        return self._fail(malformed()) if self._bad >= MAX_MALFORMED else DROP
+
+    def _fail(self, error: Error) -> Signal:
+        """The stream ends with an error, also where its stop reason was there."""
+        self.complete, self._stopped = False, True
+        return Signal(error=error)
 
     def _name(self, signal: Signal, kind: str, frame: bytes) -> Signal:
         """Clients silently drop an event without a name, so it gets one."""
@@ -75,8 +99,6 @@ class AnthropicTap:
         return Signal(content=signal.content, terminal=signal.terminal, forward=named_frame(frame, kind))
 
     def _read(self, kind: str, data: bytes, frame: bytes) -> Signal:
-        if self._stopped:
-            return DROP
         if kind == "ping":
             return PASS
         event = read_event(data, frame)
@@ -93,14 +115,16 @@ class AnthropicTap:
             self.finish = self.finish or "other"
             return TERMINAL
         if kind == "error":
-            self.complete, self._stopped = False, True
-            return Signal(error=errors.from_data(data))
+            return self._fail(errors.from_data(data))
         return PASS
 
     def _start(self, event: WireEvent) -> Signal:
+        if not bytes(event.message).startswith(b"{"):
+            self.dropped += 1
+            return DROP
         message = read_message(event.message)
         if self._id is not None:
-            return DROP if message.id == self._id else Signal(error=restarted())
+            return DROP if message.id == self._id else self._fail(restarted())
         self._id = message.id
         self._merge(message.usage)
         return PASS

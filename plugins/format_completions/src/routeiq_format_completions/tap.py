@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from routeiq_sdk.openai_chunks import CR, DROP, ChunkTap
-from routeiq_sdk.openai_family import UNREADABLE
-from routeiq_sdk.wire import CONTENT, PASS, Signal
+from collections.abc import Sequence
+
+from routeiq_sdk.openai_chunks import DROP, ChunkTap
+from routeiq_sdk.openai_family import UNREADABLE, read_error
+from routeiq_sdk.wire import CONTENT, CR, PASS, Signal
 
 from .chunks import CHUNK, NAME, Choice, Chunk
 from .stops import read_stop
@@ -15,6 +17,9 @@ _decode = CHUNK.decode
 class CompletionsTap(ChunkTap):
     __slots__ = ()
     name, chunk = NAME, CHUNK
+
+    def plain(self, frames: Sequence[bytes]) -> bool:
+        return False
 
     def feed(self, frame: bytes) -> Signal:
         if self._over:
@@ -30,7 +35,7 @@ class CompletionsTap(ChunkTap):
 
     def judge(self, chunk: Chunk, frame: bytes, data: bytes) -> Signal:
         if chunk.error is not None:
-            return self.failed(chunk.error, data, frame)
+            return self.failed(read_error(NAME, chunk.error, data, frame))
         signal = PASS
         for choice in chunk.choices or ():
             if self._choice(choice):

@@ -74,11 +74,13 @@ class Part:
 
 
 class Candidate:
-    __slots__ = ("bytes", "chosen", "cited", "finished", "notes", "open", "parts", "stop", "top", "was_sent")
+    __slots__ = ("bytes", "calls", "chosen", "cited", "finished", "notes", "open", "parts", "stop", "top", "was_sent")
 
     def __init__(self) -> None:
         self.parts: list[Any] = []
         self.open: dict[int, Open] = {}
+        self.calls: dict[int, dict[str, Any] | None] = {}
+        """Parts of the client's calls, None while a call is open: their order is that in which they began."""
         self.notes: dict[str, bytes] = {}
         self.cited: list[tuple[Citation, int, str]] = []
         self.chosen: list[Any] = []
@@ -149,6 +151,8 @@ class Writer:
         opened = Open(block)
         candidate = self._candidate(event.choice)
         candidate.open[event.index] = opened
+        if isinstance(block, ToolCall) and block.owner == "client":
+            candidate.calls[event.index] = None
         if isinstance(block, Refusal):
             self._lose("out.refusal;approx")
         if isinstance(block, Text | Reasoning | Refusal) and block.text:
@@ -215,7 +219,11 @@ class Writer:
             case Refusal():
                 pass
             case ToolCall(owner="client"):
-                candidate.parts.append(self._call(opened, event.block))
+                calls = candidate.calls
+                calls[event.index] = self._call(opened, event.block)
+                while calls and (part := calls[first := next(iter(calls))]) is not None:
+                    candidate.parts.append(part)
+                    del calls[first]
             case Media():
                 self._end_media(candidate, opened)
             case _:

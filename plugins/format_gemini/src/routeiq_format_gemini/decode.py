@@ -12,7 +12,7 @@ from routeiq_sdk.stream import Annotation, Error, Event, Frame, MessageEnd, Mess
 from . import errors, usage
 from .chunks import MAX_MALFORMED, malformed, payload
 from .lane import Lane
-from .wire import NAME, Fields
+from .wire import NAME, Fields, Loose, is_object
 
 KNOWN = ("candidates", "usageMetadata", "modelVersion", "responseId")
 MAX_CHOICES = 128
@@ -86,7 +86,7 @@ class GeminiDecoder:
         shared = Frame(NAME, frame)
         events: list[Event] = []
         try:
-            whole = Fields(data)
+            whole = Loose(data)
             if "error" in whole.names and errors.inside(errors.load(data)) is not None:
                 return self._fail(data, shared)
             is_whole = self._read(whole, shared, events)
@@ -113,13 +113,13 @@ class GeminiDecoder:
         inner = errors.inside(errors.load(data)) or {}
         return [structs.replace(errors.from_object(inner, data), frame=frame)]
 
-    def _read(self, whole: Fields, frame: Frame, events: list[Event]) -> bool:
+    def _read(self, whole: Loose, frame: Frame, events: list[Event]) -> bool:
         """Whether the chunk's bytes stand for its events."""
-        candidates = [Fields(raw, "candidate") for raw in whole.list("candidates")]
+        candidates = [Loose(raw, "candidate") for raw in whole.list("candidates") if is_object(raw)]
         self._start(whole, frame, events)
         is_whole = not (self._blocked and candidates)
         for candidate in candidates if not self._blocked else ():
-            lane = self._lane(candidate.count("index") or 0)
+            lane = self._lane(candidate.integer("index") or 0)
             before = lane.dropped
             lane.feed(candidate, frame, events)
             self.dropped += lane.dropped - before
@@ -143,7 +143,7 @@ class GeminiDecoder:
         self._usage = counted.over(self._usage) if self._usage else counted
         return [Usage(frame=frame, parts=self._usage)]
 
-    def _start(self, whole: Fields, frame: Frame, events: list[Event]) -> None:
+    def _start(self, whole: Loose, frame: Frame, events: list[Event]) -> None:
         if self._started or not whole.names:
             return
         self._started = True

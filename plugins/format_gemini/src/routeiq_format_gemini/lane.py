@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import Raw, structs
+from routeiq_sdk.errors import ClientError
 from routeiq_sdk.stream import (
     Annotation,
     Block,
@@ -23,7 +24,7 @@ from routeiq_sdk.stream import (
 
 from . import citations, parts, stops
 from .partial import Partial
-from .wire import NAME, Fields, write
+from .wire import NAME, Fields, Loose, write
 
 KNOWN = ("content", "finishReason", "index", "logprobsResult")
 
@@ -50,8 +51,7 @@ class Lane:
         """Whether the last chunk held a piece of a call: its bytes do not stand for its events."""
         self.dropped = 0
 
-    def feed(self, candidate: Fields, frame: Frame | None, events: list[Event]) -> None:
-        """Raises `ClientError` for wrong types."""
+    def feed(self, candidate: Loose, frame: Frame | None, events: list[Event]) -> None:
         self._events, self._frame, self.rebuilt = events, frame, False
         content = candidate.object("content")
         given = content.list("parts") if content else []
@@ -60,7 +60,10 @@ class Lane:
             self.rebuilt, self.dropped = True, self.dropped + bool(given)
             return
         for raw in given:
-            self._part(raw)
+            try:
+                self._part(raw)
+            except ClientError:
+                self.rebuilt, self.dropped = True, self.dropped + 1
         self._said_about(candidate)
         if finish == stops.UNSPECIFIED:
             self.hinted = self.rebuilt = True
@@ -82,11 +85,11 @@ class Lane:
         events.append(Stop(frame=frame, choice=self._choice, reason=stops.from_wire(native, self.has_calls), native=native))
 
     def _part(self, raw: Raw) -> None:
-        fields = Fields(raw, "part")
+        fields = Loose(raw, "part")
         call = fields.object("functionCall")
         if call is not None and self._streams(call) and self._piece(call, raw):
             return
-        block = parts.parse(raw, parts.mint(self._seed, self._choice, self._next))
+        block = parts.parse(fields, raw, parts.mint(self._seed, self._choice, self._next))
         self._end_call()
         match block:
             case Text() if block.text or block.signature:
@@ -168,7 +171,7 @@ class Lane:
         if name:
             self._end_call()
             self._close()
-            opened = parts.parse(raw, parts.mint(self._seed, self._choice, self._next))
+            opened = parts.parse(Loose(raw), raw, parts.mint(self._seed, self._choice, self._next))
             assert isinstance(opened, ToolCall)
             self._call = self._unique(structs.replace(opened, args="", native=b""))
             self._partial, self.has_calls = Partial(), True

@@ -141,7 +141,7 @@ def is_result(block: Block) -> bool:
 
 def _blocks(fields: Fields, seed: str) -> tuple[Block, ...]:
     given = fields.list("parts")
-    return tuple(parts.parse(raw, parts.mint(seed, at), f"{fields.place}.parts[{at}]") for at, raw in enumerate(given))
+    return tuple(parts.parse(Fields(raw, f"{fields.place}.parts[{at}]"), raw, parts.mint(seed, at)) for at, raw in enumerate(given))
 
 
 class _Matcher:

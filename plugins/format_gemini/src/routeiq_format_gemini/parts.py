@@ -30,9 +30,8 @@ def mint(*seed: object) -> str:
     return MINTED + hashlib.sha256("/".join(map(str, seed)).encode("utf-8", "replace")).hexdigest()[:20]
 
 
-def parse(raw: bytes | Raw, minted: str = "", place: str = "part") -> Block:
-    """`minted` is the id of a call that has none. Raises `ClientError`."""
-    fields = Fields(raw, place)
+def parse(fields: Fields, raw: bytes | Raw, minted: str = "") -> Block:
+    """`raw` is the part, which `fields` read; `minted` is the id of a call that has none. Raises `ClientError`."""
     signature = signatures.read(fields.text("thoughtSignature"))
     native: dict[str, Any] = {"native": bytes(raw), "origin": NAME}
     kind = next((name for name in KNOWN if fields.raw(name) is not None), None)
@@ -40,7 +39,8 @@ def parse(raw: bytes | Raw, minted: str = "", place: str = "part") -> Block:
         return _parse_text(fields, signature, native)
     seal = signature if isinstance(signature, Seal) else None
     inner = fields.object(kind)
-    assert inner is not None
+    if inner is None:
+        raise ClientError(f"{fields.at(kind)}: expected object")
     match kind:
         case "functionCall":
             return _parse_call(inner, minted, seal, native)
@@ -66,7 +66,7 @@ def _parse_text(fields: Fields, signature: Seal | Reasoning | None, native: dict
 
 def _parse_call(inner: Fields, minted: str, seal: Seal | None, native: dict[str, Any]) -> ToolCall:
     args = inner.raw("args") or b""
-    if args and not is_object(args):
+    if args and inner.strict and not is_object(args):
         raise ClientError(f"{inner.at('args')}: expected object", param=inner.at("args"))
     text = "" if args == b"{}" else args.decode("utf-8", "replace")
     return ToolCall(call_id=inner.text("id") or minted, name=inner.text("name") or "", args=text, seal=seal, **native)
@@ -126,7 +126,7 @@ def unchanged(block: Block) -> bool:
     if isinstance(block, OpaqueBlock):
         return True
     try:
-        parsed = parse(native, block.call_id if isinstance(block, ToolCall) else "")
+        parsed = parse(Fields(native), native, block.call_id if isinstance(block, ToolCall) else "")
     except ClientError:
         return False
     if isinstance(parsed, ToolResult) and isinstance(block, ToolResult):

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import msgspec
 from msgspec import Raw, Struct
-from routeiq_sdk.errors import ClientError
+from routeiq_sdk.loose import loosely
 from routeiq_sdk.stream import Error, UsageParts
-from routeiq_sdk.wire import CONTENT, PASS, Signal, mend
+from routeiq_sdk.wire import CONTENT, PASS, Signal
 
 from . import errors, stops, usage
 from .chunks import MAX_MALFORMED, cleaned, is_clean, malformed, payload
 from .decode import MAX_CHOICES
-from .wire import Fields
+from .wire import write
 
 DROP = Signal(drop=True)
+MAX_SHAPES = 16
+
+
+class WireCall(Struct, gc=False):
+    name: str | None = None
 
 
 class WirePart(Struct, rename="camel", gc=False):
     text: str | None = None
     thought_signature: str | None = None
-    function_call: Raw = Raw()
+    function_call: WireCall | None = None
 
 
 class WireContent(Struct, gc=False):
@@ -46,13 +54,18 @@ class WireChunk(Struct, rename="camel", gc=False):
 _decode = msgspec.json.Decoder(WireChunk).decode
 
 
+def _convert(value: Any) -> WireChunk:
+    return _decode(write(value))
+
+
 class GeminiTap:
     __slots__ = ("_bad", "_blocked", "_calls", "_counted", "_done", "_failed", "_seen", "dropped", "finish")
 
     def __init__(self) -> None:
         self.finish: str | None = None
         self.dropped = self._bad = 0
-        self._counted: list[bytes] = []
+        self._counted: dict[bytes, bytes] = {}
+        """The last counts of each shape, which is their JSON without digits: they are cumulative, and later ones may say less."""
         self._seen: set[int] = set()
         self._done: set[int] = set()
         self._calls = self._blocked = self._failed = False
@@ -63,13 +76,15 @@ class GeminiTap:
 
     @property
     def usage(self) -> UsageParts | None:
-        """Counts are cumulative, so only the last ones are read."""
         total: UsageParts | None = None
-        for raw in self._counted:
+        for raw in self._counted.values():
             found = usage.read(raw)
             if found is not None:
                 total = found.over(total) if total else found
         return total
+
+    def plain(self, frames: Sequence[bytes]) -> bool:
+        return False
 
     def feed(self, frame: bytes) -> Signal:
         is_good = is_clean(frame)
@@ -79,27 +94,19 @@ class GeminiTap:
         try:
             chunk = _decode(data)
         except (msgspec.DecodeError, RecursionError):
-            found = self._salvaged(data)
-            if isinstance(found, Signal):
-                return found
+            data = payload(frame)
+            if not data:
+                return DROP
+            value = errors.load(data)
+            found = loosely(value, _convert)
+            if found is None:
+                return self._error(data) if errors.inside(value) is not None else self._malformed()
             chunk = found
         self._bad = 0
         if chunk.error and errors.inside(errors.load(data)) is not None:
             return self._error(data)
         signal = CONTENT if self._read(chunk) else PASS
         return signal if is_good else Signal(content=signal.content, forward=cleaned(frame))
-
-    def _salvaged(self, data: bytes) -> WireChunk | Signal:
-        """A chunk with lone surrogates or odd types; what is no JSON object is dropped, or ends the stream."""
-        try:
-            return _decode(mend(data))
-        except (msgspec.DecodeError, RecursionError):
-            pass
-        try:
-            Fields(data)
-        except ClientError:
-            return self._error(data) if errors.inside(errors.load(data)) is not None else self._malformed()
-        return WireChunk()
 
     def _malformed(self) -> Signal:
         self.dropped += 1
@@ -117,7 +124,11 @@ class GeminiTap:
         """Whether the chunk commits: content, a finish reason, or the prompt's refusal."""
         if chunk.usage_metadata:
             raw = bytes(chunk.usage_metadata)
-            self._counted = [*self._counted[-1:], raw] if b"otalTokenCount" not in raw else [raw]
+            shape = raw.translate(None, b"0123456789")
+            self._counted.pop(shape, None)
+            self._counted[shape] = raw
+            if len(self._counted) > MAX_SHAPES:
+                del self._counted[next(iter(self._counted))]
         has_content = False
         for candidate in chunk.candidates or () if not self._blocked else ():
             has_content = self._candidate(candidate) or has_content
@@ -132,7 +143,7 @@ class GeminiTap:
         index = index if 0 <= index < MAX_CHOICES else 0
         self._seen.add(index)
         parts = (candidate.content.parts if candidate.content else None) or ()
-        self._calls = self._calls or any(part.function_call for part in parts)
+        self._calls = self._calls or any(part.function_call is not None and part.function_call.name for part in parts)
         reason = candidate.finish_reason
         if reason and reason != stops.UNSPECIFIED:
             self._done.add(index)

@@ -25,6 +25,7 @@ _items = msgspec.json.Decoder(list[Raw])
 _string = msgspec.json.Decoder(str)
 _number = msgspec.json.Decoder(int | float)
 _count = msgspec.json.Decoder(int | float | str)
+_integer = msgspec.json.Decoder(int)
 _boolean = msgspec.json.Decoder(bool)
 _strings = msgspec.json.Decoder(list[str])
 MAX_COUNT = 2**53
@@ -56,6 +57,7 @@ class Fields:
     """`names` are camelCase; the values stay raw JSON."""
 
     __slots__ = ("names", "place")
+    strict = True
 
     def __init__(self, raw: bytes | Raw, place: str = "") -> None:
         self.place = place
@@ -72,13 +74,20 @@ class Fields:
         found = bytes(value)
         return None if found == b"null" else found
 
-    def text(self, name: str) -> str | None:
+    def _read(self, name: str, decoder: msgspec.json.Decoder[T], expected: str) -> T | None:
         raw = self.raw(name)
-        return None if raw is None else read(raw, _string, self.at(name), "str")
+        try:
+            return None if raw is None else read(raw, decoder, self.at(name), expected)
+        except ClientError:
+            if self.strict:
+                raise
+            return None
+
+    def text(self, name: str) -> str | None:
+        return self._read(name, _string, "str")
 
     def flag(self, name: str) -> bool | None:
-        raw = self.raw(name)
-        return None if raw is None else read(raw, _boolean, self.at(name), "bool")
+        return self._read(name, _boolean, "bool")
 
     def number(self, name: str) -> str | None:
         """In the client's own spelling."""
@@ -103,20 +112,33 @@ class Fields:
         return value
 
     def strings(self, name: str) -> tuple[str, ...]:
-        raw = self.raw(name)
-        return () if raw is None else tuple(read(raw, _strings, self.at(name), "array of str"))
+        return tuple(self._read(name, _strings, "array of str") or ())
 
     def object(self, name: str) -> Fields | None:
         raw = self.raw(name)
-        return None if raw is None else Fields(raw, self.at(name))
+        try:
+            return None if raw is None else type(self)(raw, self.at(name))
+        except ClientError:
+            if self.strict:
+                raise
+            return None
 
     def list(self, name: str) -> list[Raw]:
-        raw = self.raw(name)
-        return [] if raw is None else items(raw, self.at(name))
+        return self._read(name, _items, "array") or []
 
     def rest(self, known: Iterable[str]) -> dict[str, bytes]:
         left = self.names.keys() - set(known)
         return {name: bytes(value) for name, value in self.names.items() if name in left}
+
+
+class Loose(Fields):
+    """Of an answer: a member of a wrong type is as if it were absent."""
+
+    __slots__ = ()
+    strict = False
+
+    def integer(self, name: str) -> int | None:
+        return self._read(name, _integer, "int")
 
 
 def is_object(raw: bytes | Raw) -> bool:

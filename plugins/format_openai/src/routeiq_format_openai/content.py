@@ -63,7 +63,9 @@ def is_marked(part: Block, to: Target) -> bool:
     """Whether a breakpoint is written on it, so that it cannot be a plain string."""
     if part.cache is None:
         return False
-    return part.origin == NAME or to.marks or to.controls or (to.client == "responses" and to.native)
+    if part.origin == NAME:
+        return bool(part.native)
+    return to.marks or to.controls or (to.client == "responses" and to.native)
 
 
 def _media(media: Media, to: Target) -> Wire | None:

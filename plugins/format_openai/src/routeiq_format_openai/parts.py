@@ -60,6 +60,8 @@ class WireMessage(Struct):
     thinking_blocks: Any = None
     annotations: Any = None
     audio: Raw = Raw()
+    cache_control: WireBreakpoint | None = None
+    """As LiteLLM's clients mark a whole message: its last part ends what is cached."""
 
 
 class WireMedia(Struct):
@@ -123,8 +125,9 @@ def decode(decoder: Any, raw: bytes, place: str) -> Any:
 def parse_message(raw: bytes, place: str, calls: dict[str, str]) -> Message:
     """`calls` remembers the ids made for the old `function_call`, by function name, for their results."""
     wire = decode(_message, raw, place)
+    cache = _control(wire.cache_control)
     if wire.role in ("tool", "function"):
-        parts: tuple[Block, ...] = (_result(wire, raw, place, calls),)
+        parts: tuple[Block, ...] = (structs.replace(_result(wire, raw, place, calls), cache=cache),)
         return Message(role="tool", parts=parts, name=wire.name, was_str=isinstance(wire.content, str), native=raw)
     is_answer = wire.role == "assistant"
     blocks, seals = _thoughts(wire) if is_answer else ([], {})
@@ -140,6 +143,8 @@ def parse_message(raw: bytes, place: str, calls: dict[str, str]) -> Message:
         name = wire.function_call.name
         calls[name] = "call_rq" + hashlib.sha256(f"{place}/{name}".encode("utf-8", "replace")).hexdigest()[:20]
         blocks.append(ToolCall(call_id=calls[name], name=name, args=wire.function_call.arguments or "", origin=NAME))
+    if cache is not None and blocks and blocks[-1].cache is None:
+        blocks[-1] = structs.replace(blocks[-1], cache=cache)
     return Message(role=wire.role, parts=tuple(blocks), name=wire.name, was_str=isinstance(wire.content, str), native=raw)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Struct, structs
-from routeiq_sdk.openai_chunks import CR, DROP, ChunkTap, read
+from msgspec import Meta, Struct, structs
+from routeiq_sdk.alike import alike
+from routeiq_sdk.openai_chunks import DROP, ChunkTap, read
 from routeiq_sdk.openai_family import UNREADABLE, read_error
-from routeiq_sdk.wire import CONTENT, PASS, Signal
+from routeiq_sdk.wire import CONTENT, CR, PASS, Signal
 
 from .chunks import CHUNK, NAME, Choice, Chunk
 from .stops import read_stop
@@ -23,6 +25,7 @@ class _Delta(Struct, gc=False):
     content: str | list[Any] | None = None
     refusal: str | None = None
     tool_calls: list[_Call] | None = None
+    function_call: Any = None
 
 
 class _Choice(Struct, gc=False):
@@ -39,7 +42,28 @@ class _Chunk(Struct, gc=False):
     error: Any = None
 
 
+class _Text(Struct, gc=False):
+    content: Annotated[str, Meta(min_length=1)]
+    refusal: None = None
+    tool_calls: None = None
+
+
+class _Only(Struct, gc=False):
+    delta: _Text
+    index: Literal[0] = 0
+    finish_reason: None = None
+
+
+class _Plain(Struct, gc=False):
+    """Text of the only choice, and nothing else that the tap looks at."""
+
+    choices: tuple[_Only]
+    usage: None = None
+    error: None = None
+
+
 _decode = msgspec.json.Decoder(_Chunk).decode
+_plain = msgspec.json.Decoder(_Plain).decode_lines
 
 
 class ChatTap(ChunkTap):
@@ -48,7 +72,15 @@ class ChatTap(ChunkTap):
 
     def __init__(self, asked: bool) -> None:
         super().__init__(asked)
-        self._called = self._refused = self._committed = self._one = False
+        self._called, self._refused = set[int](), set[int]()
+        """Choices with tool calls, and with refusal text."""
+        self._committed = self._one = False
+
+    def plain(self, frames: Sequence[bytes]) -> bool:
+        passes = self._one and not self._over and alike(frames, b"data: ", _plain)
+        if passes:
+            self._bad = 0
+        return passes
 
     def feed(self, frame: bytes) -> Signal:
         if self._over:
@@ -73,6 +105,7 @@ class ChatTap(ChunkTap):
             and delta
             and delta.content
             and not delta.tool_calls
+            and delta.function_call is None
         ):
             return CONTENT
         return self._choices(choices, frame)
@@ -89,10 +122,12 @@ class ChatTap(ChunkTap):
             if delta is not None:
                 if delta.content:
                     signal = CONTENT
-                if delta.tool_calls:
-                    self._called, signal = True, CONTENT
+                if delta.tool_calls or delta.function_call is not None:
+                    self._called.add(number)
+                    signal = CONTENT
                 if delta.refusal:
-                    self._refused, signal = True, CONTENT
+                    self._refused.add(number)
+                    signal = CONTENT
             if choice.finish_reason:
                 if choice.finish_reason == "error":
                     return self._broken(frame)
@@ -101,19 +136,19 @@ class ChatTap(ChunkTap):
         if signal is CONTENT:
             self._committed = True
             self._one = self._seen == {0}
-        elif not self._committed and _is_content(frame):
+        elif not self._committed and _may_be_rare(frame) and _is_content(frame):
             self._committed, signal = True, CONTENT
         return signal
 
     def _stop(self, number: int, native: str) -> None:
         self._open.discard(number)
         self.complete = not self._open
-        self.finish = self.finish or read_stop(native, self._called, self._refused)
+        self.finish = self.finish or read_stop(native, number in self._called, number in self._refused)
 
     def _rare(self, chunk: _Chunk | Chunk, frame: bytes, data: bytes) -> Signal:
         """No choices, or usage or an error is in the chunk."""
         if chunk.error is not None:
-            return self.failed(chunk.error, data, frame)
+            return self.failed(read_error(NAME, chunk.error, data, frame))
         signal = self._choices(chunk.choices, frame) if chunk.choices else PASS
         return signal if chunk.usage is None else self.counted(signal, chunk, frame, data)
 
@@ -122,15 +157,15 @@ class ChatTap(ChunkTap):
 
     def _broken(self, frame: bytes) -> Signal:
         """finish_reason "error" (OpenRouter): the choice may say more."""
-        self._over = True
         chunk = read(frame, CHUNK).chunk
         choices = (chunk.choices if chunk is not None else None) or ()
         native = next((choice.error for choice in choices if choice.error is not None), None)
         error = read_error(NAME, native or "The provider ended the answer with an error.", b"", b"")
-        return Signal(error=structs.replace(error, frame=None))
+        return self.failed(structs.replace(error, frame=None))
 
 
-_RARE = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", "function_call", "audio", "images")
+_RARE = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", "audio", "images")
+_may_be_rare = re.compile(rb"reasoning|thinking_blocks|audio|images|\\u").search
 
 
 def _is_content(frame: bytes) -> bool:

@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
-from routeiq_sdk.openai_chunks import CR, cleaned
+from routeiq_sdk.loose import loosely
+from routeiq_sdk.openai_chunks import cleaned
 from routeiq_sdk.openai_family import UNREADABLE, raw_members
-from routeiq_sdk.wire import loads, mend, sse_data
+from routeiq_sdk.wire import CR, loads, mend, sse_data
 
 NAME = "responses"
 FAMILY = "openai"
@@ -85,11 +86,13 @@ def read(frame: bytes) -> Reading:
         plain = json.loads(data)
         if not isinstance(plain, dict):
             return Reading("bad")
-        event = decode(mend(data))
-    except (msgspec.ValidationError, RecursionError):
-        return Reading("other", data, None, forward)
+        event = loosely(plain, lambda value: decode(mend(json.dumps(value).encode())))
+    except RecursionError:
+        event = None
     except UNREADABLE:
         return Reading("bad")
+    if event is None:
+        return Reading("other", data, None, forward)
     if isinstance(plain.get("delta"), str):
         event.delta = plain["delta"]
     return Reading("event", mend(data), event, forward, True)

@@ -9,10 +9,12 @@ import msgspec
 from msgspec import Raw, Struct
 from routeiq_sdk import crossing
 from routeiq_sdk.errors import ClientError
+from routeiq_sdk.loose import loosely
 from routeiq_sdk.openai_family import UNREADABLE, is_set
 from routeiq_sdk.request import Message
 from routeiq_sdk.stream import Block, Cache, Citation, Media, OpaqueBlock, Reasoning, Refusal, Seal, Text, ToolCall, ToolResult
 from routeiq_sdk.surrogates import dump
+from routeiq_sdk.wire import loads, mend
 
 from .frames import FAMILY, NAME, PARAGRAPH, raw_items
 
@@ -214,14 +216,24 @@ def read_item(raw: bytes) -> WireItem:
     try:
         return _item.decode(raw)
     except UNREADABLE:
-        return WireItem()
+        return _item.decode(_right(raw, _item))
+
+
+def _right(raw: bytes, decoder: msgspec.json.Decoder[Any]) -> bytes:
+    """The JSON object without the members that have another type than they should."""
+    try:
+        value = loads(raw)
+    except (ValueError, RecursionError):
+        return b"{}"
+    return b"{}" if loosely(value, lambda given: decoder.decode(mend(dump(given)))) is None else mend(dump(value))
 
 
 def read_part(raw: bytes, phase: str | None = None) -> Block:
     try:
         return parse_part(raw, "part", phase)
     except ClientError:
-        return OpaqueBlock(type="", native=raw, origin=NAME)
+        right = _right(raw, _part)
+    return parse_part(right, "part", phase) if right != b"{}" else OpaqueBlock(type="", native=raw, origin=NAME)
 
 
 def parse_content(raw: bytes, place: str, phase: str | None = None) -> list[Block]:

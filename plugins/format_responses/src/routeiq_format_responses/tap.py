@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -25,6 +26,8 @@ _QUIET = frozenset({
 """Events that do not commit."""
 _TERMINAL = ("response.completed", "response.incomplete")
 _FAILED = ("error", "response.failed", "response.cancelled")
+_REFUSING = ("response.refusal.", "response.content_part.added")
+CALLS = ("function_call", "custom_tool_call")
 _ENDS = frozenset((*_TERMINAL, *_FAILED))
 
 
@@ -42,9 +45,11 @@ _decode = msgspec.json.Decoder(_Event).decode
 
 
 class ResponsesTap:
-    __slots__ = ("_bad", "_called", "_ids", "_over", "_refused", "_response_id", "complete", "dropped", "finish", "usage")
+    __slots__ = ("_bad", "_called", "_ids", "_items", "_over", "_refused", "_response_id", "complete", "dropped", "finish", "usage")
 
     def __init__(self) -> None:
+        self._items: set[int | None] = set()
+        """Places of the items that have begun: what an item is, its first event says."""
         self._ids: dict[int, str] = {}
         """The first id of each item, by its place."""
         self._response_id: Any = None
@@ -55,6 +60,9 @@ class ResponsesTap:
 
     def missing_end(self) -> bytes:
         return b""
+
+    def plain(self, frames: Sequence[bytes]) -> bool:
+        return False
 
     def feed(self, frame: bytes) -> Signal:
         if self._over:
@@ -69,6 +77,8 @@ class ResponsesTap:
         self._bad = 0
         kind = event.type
         if event.item_id is not None and event.output_index is not None and kind not in _ENDS:
+            if kind != "response.output_text.delta" and kind.startswith(_REFUSING):
+                self._refused = self._refused or _refuses(kind, data)
             if self._ids.setdefault(event.output_index, event.item_id) == event.item_id:
                 return CONTENT if kind not in _QUIET else PASS
             return Signal(content=kind not in _QUIET, forward=self._renamed(kind, data, event))
@@ -92,8 +102,10 @@ class ResponsesTap:
     def _item(self, event: _Event, kind: str) -> bool:
         raw = bytes(event.item)
         type_, given = plain_member(raw, "type"), plain_member(raw, "id")
-        self._called = self._called or type_ in ("function_call", "custom_tool_call")
-        self._refused = self._refused or (type_ == "message" and b'"refusal"' in raw and kind.endswith("done"))
+        if event.output_index not in self._items:
+            self._items.add(event.output_index)
+            self._called = self._called or type_ in CALLS
+        self._refused = self._refused or (kind.endswith("done") and _has_refusal(raw))
         if event.output_index is None or not isinstance(given, str):
             return False
         return self._ids.setdefault(event.output_index, given) != given
@@ -108,20 +120,15 @@ class ResponsesTap:
         fields = raw_members(response)
         status = plain_member(response, "status")
         if b'"type"' in response and not (self._called and self._refused):
-            self._look(raw_items(fields.get("output")))
+            output = raw_items(fields.get("output"))
+            self._called = self._called or any(plain_member(raw, "type") in CALLS for raw in output[len(self._items) :])
+            self._refused = self._refused or any(map(_has_refusal, output))
         reason = plain_member(bytes(fields.get("incomplete_details", Raw(b"null"))), "reason")
         self.finish = read_stop(
             "completed" if status is None else str(status), reason if isinstance(reason, str) else "", self._called, self._refused
         )
         self.usage = read_usage(plain_member(response, "usage"), plain_member(response, "service_tier"))
         return END
-
-    def _look(self, output: list[bytes]) -> None:
-        for raw in output:
-            kind = plain_member(raw, "type")
-            self._called = self._called or kind in ("function_call", "custom_tool_call")
-            parts = raw_items(raw_members(raw).get("content")) if kind == "message" and b'"refusal"' in raw else []
-            self._refused = self._refused or any(plain_member(part, "type") == "refusal" for part in parts)
 
     def _renamed(self, kind: str, data: bytes, event: _Event) -> bytes:
         """The event with the ids that the client has seen before."""
@@ -162,6 +169,17 @@ class ResponsesTap:
         made = _Event(type=event.type, output_index=event.output_index, item=event.item, response=event.response)
         signal = self._rare(made, reading.data, frame)
         return signal if signal.error is not None or signal.forward is not None else forwarded(signal, reading.forward)
+
+
+def _has_refusal(item: bytes) -> bool:
+    fields = raw_members(item) if b'"refusal"' in item and plain_member(item, "type") == "message" else {}
+    return any(plain_member(part, "type") == "refusal" for part in raw_items(fields.get("content")))
+
+
+def _refuses(kind: str, data: bytes) -> bool:
+    """Of an event that may."""
+    part = raw_members(data).get("part")
+    return not kind.endswith("added") or (part is not None and plain_member(bytes(part), "type") == "refusal")
 
 
 def _with(raw: bytes, changed: dict[str, bytes | None]) -> bytes:
