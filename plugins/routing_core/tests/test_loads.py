@@ -86,14 +86,6 @@ async def test_without_limits_the_tokens_are_compared(world: Any, made: Any) -> 
     assert plan.reason == "usage-based-routing with 0 tokens or requests in this minute used"
 
 
-async def test_each_worker_has_its_part_of_a_limit(world: Any, made: Any) -> None:
-    found, two = world("usage-based-routing"), made("ab", rpm=(8, 8))
-    found.sources.workers = 4
-    for _ in range(2):
-        (await found.send(two[0])).end()
-    assert (await found.plan(*two)).reason.endswith(", 1 over the limit")
-
-
 async def test_the_cheapest_comes_first_and_an_unknown_price_last(world: Any, made: Any, book: Any) -> None:
     found = world("cost-based-routing")
     found.sources.book = book(a=3, b=1, c=2)

@@ -6,7 +6,7 @@ that it would have running. (For a whole answer first content is all of it, so w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import exp
 
 from msgspec import Struct
@@ -14,6 +14,7 @@ from routeiq_sdk import Attempt, Deployment, Request, RequestContext
 
 from .ranking import Draw, Ranked, Sources
 from .running import Running
+from .tally import Row
 
 DECAY_S = 10.0
 """How fast new measurements replace a peak."""
@@ -23,6 +24,8 @@ UNKNOWN_S, MOST_S = 1.0, 600.0
 """What is expected where nothing is known, and at most."""
 KEPT = 10_000
 """Deployments × 2 that are remembered; reloads may bring new ones."""
+TOLD = ("whole answer", "first content")
+"""What was measured, as other workers are told: of whole answers, of streams."""
 
 
 class Peak(Struct):
@@ -40,17 +43,22 @@ class Latency:
     def __init__(self, draw: Draw, running: Running, sources: Sources, ttl_s: float = 600.0, buffer: float = 0.0) -> None:
         self._draw, self._running, self._sources, self._ttl_s, self._buffer = draw, running, sources, ttl_s, buffer
         self._peaks: dict[tuple[str, bool], Peak] = {}
+        self._slowest: dict[tuple[str, bool], float] | None = None
+        """Of what was measured since others were told, once there are any."""
 
     def began(self, deployment: Deployment, rc: RequestContext) -> None:
         pass
 
     def ended(self, attempt: Attempt, rc: RequestContext) -> None:
-        """An attempt without content would have taken longer than it lasted; one that failed counts double what was expected."""
+        """An attempt without content would have taken longer than it lasted; one that failed counts double what was expected. The
+        gateway's own probes ask for one token, which says little of what clients wait for."""
         assert rc.request is not None
+        if rc.principal is not None and rc.principal.kind == "service":
+            return
         key = attempt.deployment.id, rc.request.stream
         first, error = attempt.first_token_s, attempt.error
         if first is not None:
-            self._measure(key, first)
+            self._take(key, first)
         elif error is None or attempt.outcome != "error":
             self._measure_least(key, attempt.duration_s, 1)
         elif error.http_status >= 500 or error.http_status in BLAMED:
@@ -61,7 +69,24 @@ class Latency:
         expected_s = known.expected_s if known else UNKNOWN_S
         least_s = min(max(lasted_s, factor * expected_s), MOST_S)
         if least_s > expected_s:
-            self._measure(key, least_s)
+            self._take(key, least_s)
+
+    def _take(self, key: tuple[str, bool], took_s: float) -> None:
+        self._measure(key, took_s)
+        if self._slowest is not None:
+            self._slowest[key] = max(took_s, self._slowest.get(key, 0.0))
+
+    def news(self, again: bool) -> Iterable[Row]:
+        """Nothing again: a measurement is a thing of its moment. The slowest stands for those that were taken together, as peaks
+        count at once."""
+        slowest, self._slowest = self._slowest or {}, {}
+        return [(TOLD[stream], id, [took_s]) for (id, stream), took_s in slowest.items()]
+
+    def hear(self, sender: str, row: Row) -> None:
+        """What others measured counts as measured here."""
+        what, id, numbers = row
+        if what in TOLD and len(numbers) == 1:
+            self._measure((id, what == TOLD[True]), min(numbers[0], MOST_S))
 
     def _measure(self, key: tuple[str, bool], took_s: float) -> None:
         now, known = self._sources.clock.monotonic(), self._peaks.pop(key, None)

@@ -3,14 +3,16 @@ equal ones keep the order of the draw."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import astuple
 from routeiq_sdk import Attempt, Deployment, Request, RequestContext
 from routeiq_sdk.stream import UsageParts
 
 from .ranking import Draw, Ranked, Sources
 from .running import Running
+from .tally import Row, Tally
 
 LIMITS = ("tpm", "rpm")
 MILLION = 1_000_000
@@ -34,9 +36,9 @@ class LeastBusy:
 class Minute(Struct):
     """What one deployment was asked for and gave in the current minute."""
 
-    requests: int = 0
-    finished: int = 0
-    tokens: int = 0
+    requests: float = 0
+    finished: float = 0
+    tokens: float = 0
 
     def expected_tokens(self) -> float:
         """With those of the requests that still run, taken to need what the finished ones needed."""
@@ -45,18 +47,30 @@ class Minute(Struct):
 
 class Usage:
     """By the used share of `tpm` and `rpm`, whichever is larger. A deployment that declares neither is taken to have the largest
-    that others declare; where nobody does, the tokens and requests themselves are compared. Each worker has its part of a limit."""
+    that others declare; where nobody does, the tokens and requests themselves are compared. What other workers told counts as well,
+    to the end of the minute even if they are gone."""
 
     def __init__(self, draw: Draw, sources: Sources) -> None:
         self._draw, self._sources = draw, sources
         self._minute = -1
-        self._used: dict[str, Minute] = {}
+        self._used: dict[str, Minute]
+        self._tally: Tally
 
     def _now(self) -> dict[str, Minute]:
         minute = int(self._sources.clock.time() // 60)
         if minute != self._minute:
             self._minute, self._used = minute, {}
+            self._tally = Tally(f"minute {minute}", len(Minute.__struct_fields__), None)
         return self._used
+
+    def news(self, again: bool) -> Iterable[Row]:
+        own = {id: astuple(used) for id, used in self._now().items()}
+        return self._tally.news(own, again)
+
+    def hear(self, sender: str, row: Row) -> None:
+        """Of another minute is what comes late, or from a clock that is ahead: it counts not at all, or once it is said again."""
+        self._now()
+        self._tally.hear(sender, row)
 
     def began(self, deployment: Deployment, rc: RequestContext) -> None:
         self._now().setdefault(deployment.id, Minute()).requests += 1
@@ -79,8 +93,11 @@ class Usage:
 
     def _share(self, deployment: Deployment, limits: Mapping[str, int]) -> float:
         used = self._now().get(deployment.id) or Minute()
+        if others := self._tally.others.get(deployment.id):
+            requests, finished, tokens = others
+            used = Minute(used.requests + requests, used.finished + finished, used.tokens + tokens)
         spent = {"tpm": used.expected_tokens(), "rpm": float(used.requests)}
-        return max([spent[name] * self._sources.workers / limit for name, limit in limits.items()] if limits else spent.values())
+        return max([spent[name] / limit for name, limit in limits.items()] if limits else spent.values())
 
 
 def declared(deployment: Deployment) -> dict[str, int]:

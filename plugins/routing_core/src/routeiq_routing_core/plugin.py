@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from random import Random
 
-from routeiq_sdk import CLOCK, ConfigError, PluginContext, hookimpl
+from routeiq_sdk import CLOCK, STATE_STORE, ConfigError, PluginContext, hookimpl
 from routeiq_sdk.resources import Strategy
 from routeiq_sdk.services import PEERS, PRICE_BOOK
 
@@ -20,6 +20,7 @@ from .latency import Latency
 from .loads import Cost, LeastBusy, Usage
 from .ranking import Draw, Ranking, Ranks, Sources
 from .running import Running, Watcher
+from .sharing import Part, shared
 from .sticky import Sticky
 
 COST, CACHE = "cost-based-routing", "prompt-cache-affinity"
@@ -29,6 +30,7 @@ class RoutingCore:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._sources = Sources()
+        self._parts: tuple[Part, ...] = ()
         draw, running, sources = Draw(Random(config.seed)), Running(), self._sources
         homes = Homes(sources, config.cache_entries, config.cache_life_s)
         latency = Latency(draw, running, sources, config.arg("ttl"), config.arg("lowest_latency_buffer"))
@@ -52,7 +54,7 @@ class RoutingCore:
                 watchers = (*(watchers or ()), homes)
             known[config.strategy] = ranking, watchers
             if watchers is not None:
-                running.watchers = watchers
+                running.watchers, self._parts = watchers, (running, usage, latency)
                 self.before_upstream, self.on_attempt = running.before_upstream, running.on_attempt
         self._strategies = {
             name: Ranks(name, ranking, None if watchers is None else running) for name, (ranking, watchers) in known.items()
@@ -67,9 +69,9 @@ class RoutingCore:
     @asynccontextmanager
     async def lifespan(self, ctx: PluginContext) -> AsyncIterator[None]:
         self._sources.book = ctx.optional(PRICE_BOOK)
-        self._sources.workers = ctx.service(PEERS).count
         if self._config.strategy == COST and self._sources.book is None:
             raise ConfigError(f"router_settings.routing_strategy: {COST} needs a price book: enable the plugin prices")
         for line in self._config.unused(self._strategies):
             ctx.announce(line)
-        yield
+        async with shared(self._parts, ctx.service(PEERS), ctx.optional(STATE_STORE)):
+            yield

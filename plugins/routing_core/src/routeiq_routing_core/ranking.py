@@ -22,7 +22,6 @@ class Sources:
 
     clock: Clock
     book: PriceBook | None = None
-    workers: int = 1
 
 
 class Ranked(Struct, frozen=True):

@@ -6,12 +6,16 @@ attempt takes it away; a request that is gone, however it ended, has none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from routeiq_sdk import Attempt, Call, Deployment, Request, RequestContext, hookimpl
 
+from .tally import Row, Tally
+
 NAME = "routing_core"
+LIFE_ROUNDS = 3
+"""After which the attempts of a worker that tells nothing count no more."""
 
 
 class Watcher(Protocol):
@@ -55,14 +59,24 @@ class Flight:
 
 class Running:
     """The first attempt counts from the plan on, so that requests which arrive together see each other; the others from
-    `before_upstream`. Providers that make events themselves have no such call: of their attempts only the first is counted."""
+    `before_upstream`."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
+        self._tally = Tally("running", 1, LIFE_ROUNDS)
         self.watchers: tuple[Watcher, ...] = ()
 
     def count(self, deployment: Deployment) -> int:
-        return self._counts.get(deployment.id, 0)
+        """In all workers that are heard."""
+        own, others = self._counts.get(deployment.id, 0), self._tally.others
+        return own + int(others[deployment.id][0]) if deployment.id in others else own
+
+    def news(self, again: bool) -> Iterable[Row]:
+        own = self._counts.copy()  # the collector may end requests at any time, and each of them changes the counts
+        return self._tally.news({id: [float(count)] for id, count in own.items()}, again)
+
+    def hear(self, sender: str, row: Row) -> None:
+        self._tally.hear(sender, row)
 
     def planned(self, deployment: Deployment, rc: RequestContext) -> None:
         self._begin(deployment, rc, True)
