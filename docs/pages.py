@@ -115,7 +115,7 @@ What the hooks receive and answer, module by module, as their own docstrings say
 A plugin that sees or changes answers (`on_stream_event`, `on_block`, `on_response`) names `Capability.STREAM` in its manifest, and
 what it changes in `mutates`, such as `mutates=("text",)`: the contract kit holds one that names nothing to unchanged bytes. A plugin
 that provides a service names its key in `provides` and gives the object in `provide_services`; one that needs it names the key in
-`requires` and asks `ctx.service(KEY)` in its `lifespan`. `CLOCK` and `PEERS` are the kernel's own and need no naming:
+`requires` and asks `ctx.service(KEY)` in its `lifespan`. `CLOCK`, `PEERS` and `MODEL_CALLER` are the kernel's own and need no naming:
 
 ```python
 from contextlib import asynccontextmanager

@@ -46,10 +46,12 @@ def test_one_name_drives_everything(member: Member) -> None:
         assert points == {name: f"routeiq_{name}:manifest"}
 
 
-def test_the_standard_set_names_every_first_party_plugin() -> None:
-    standard = next(member for member in PLUGINS if member.name == "routeiq")
-    named = {_name(requirement) for requirement in standard.project["project"]["dependencies"]}
-    assert named == {member.name for member in members()} - {"routeiq"}
+def test_the_standard_set_and_its_extras_name_every_first_party_plugin() -> None:
+    project = next(member for member in PLUGINS if member.name == "routeiq").project["project"]
+    standard = {_name(requirement) for requirement in project["dependencies"]}
+    extras = {_name(requirement) for extra in project["optional-dependencies"].values() for requirement in extra}
+    assert standard | extras == {member.name for member in members()} - {"routeiq"}
+    assert extras - standard == {"routeiq-state-redis"}
 
 
 def test_members_of_the_project_are_required_by_range() -> None:

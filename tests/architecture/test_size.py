@@ -9,7 +9,7 @@ import tokenize
 from .tree import ROOT, Source, everything, files, members, shipped
 
 BUDGET_LINES = {"routeiq-plugin-sdk": 2_000, "routeiq-kernel": 7_200}
-"""Lines of code; the kernel's with its command line (660), the SDK's without its test kit and templates. Lower them when they allow it."""
+"""Lines of code; the kernel's with its command line (605), the SDK's without its test kit and templates. Lower them when they allow it."""
 FILE_LINES, FUNCTION_LINES = 400, 60
 NOT_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING, tokenize.ENDMARKER}
 

@@ -79,6 +79,8 @@ class Provider:
             return await exchange.reply(422, error, JSON)
         if b"flaky" in exchange.body and (answer != EMBEDDINGS or sum(b"flaky" in each.body for each in self.exchanges) % 2):
             return await exchange.reply(503, b'{"error":{"message":"Not now.","type":"server_error"}}', JSON)
+        if b"hang-up" in exchange.body and sum(b"hang-up" in each.body for each in self.exchanges) % 2:
+            return exchange.close()
         if b'"sse"' in exchange.body:
             events = b'data: {"type":"x"}\n\ndata: {"type":"done","usage":{"input_tokens":40,"output_tokens":2}}\n\n'
             return await exchange.reply(200, events, [("content-type", "text/event-stream")])

@@ -230,6 +230,28 @@ def test_keys_are_checked_before_the_body_is_read(gateway: GatewayProcess) -> No
         assert read_answer(connection).status == 401
 
 
+BAD_KEY = HEAD.replace("sk-master", "sk-wrong")
+
+
+def test_a_refusal_does_not_close_the_connection_under_the_next_request(gateway: GatewayProcess) -> None:
+    """Clients send head and body apart, so a request can be refused before its body has come."""
+    with connect(gateway) as connection:
+        for _ in range(20):
+            for part in (f"{BAD_KEY}Content-Length: 2\r\n\r\n", "{}"):
+                connection.sendall(part.encode())
+            answer = read_answer(connection)
+            assert (answer.status, answer.headers.get("connection")) == (401, None)
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 1000000", "Content-Length: 2", "Transfer-Encoding: chunked"])
+def test_a_refusal_says_that_the_connection_closes_when_the_body_does_not_come(gateway: GatewayProcess, length: str) -> None:
+    with connect(gateway) as connection:
+        connection.sendall(f"{BAD_KEY}{length}\r\n\r\n".encode())
+        answer = read_answer(connection)
+        assert (answer.status, answer.headers.get("connection")) == (401, "close")
+        assert connection.recv(1) == b""
+
+
 def test_lone_surrogates_and_odd_numbers_pass(gateway: GatewayProcess) -> None:
     body = b'{"model":"gpt","messages":[{"role":"user","content":"\\ud83d"}],"big":1e400,"n1":123456789012345678901234567890}'
     with gateway.client() as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from .harness import CALLS, GatewayProcess, chat, error_of, eventually, litellm
+from .rawhttp import HEAD, connect, read_answer
 from .test_faults import stream_error
 from .wall import Wall
 
@@ -94,6 +96,37 @@ def test_new_requests_are_refused_while_open_streams_go_on(wall: Wall, tmp_path:
         assert format == "anthropic" or error["code"] == "draining"
         wall.open(tag)
         assert b"[DONE]" in b"".join(pieces)
+        assert gateway.process.wait(15) == 0
+
+
+@WORKERS
+@pytest.mark.parametrize("server", ["hypercorn", "uvicorn"])
+def test_idle_connections_are_closed_rather_than_refused(wall: Wall, tmp_path: Path, tag: str, workers: int, server: str) -> None:
+    """Also that of a stream which ends after refusing has begun; a client that is connected only then is told."""
+    ask = f"{HEAD.replace('POST', 'GET').replace('chat/completions', 'models')}Content-Length: 0\r\n\r\n".encode()
+    body = json.dumps(chat(f"wall:gate?name={tag} ", stream=True)).encode()
+    config = litellm(wall.url, drain={"timeout_s": 20}, server=server)
+    with GatewayProcess(tmp_path, config, "--workers", str(workers)) as gateway, ExitStack() as stack:
+        held = opened(stack, gateway, f"{tag}-held", "openai", "gpt")
+        busy, *_ = connections = [stack.enter_context(connect(gateway)) for _ in range(8)]
+        for connection in connections:
+            connection.sendall(ask)
+            answer = read_answer(connection)
+            assert answer.status == 200 and answer.headers.get("connection") != "close"
+        busy.sendall(f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        assert busy.recv(65536).startswith(b"HTTP/1.1 200")
+        gateway.process.send_signal(signal.SIGTERM)
+        for connection in connections:
+            if connection is not busy:
+                assert read_answer(connection).status == 0 and not connection.recv(1)
+        assert stack.enter_context(gateway.client()).post("/v1/chat/completions", json=chat("Late.")).status_code == 503
+        wall.open(tag)
+        rest = b""
+        while data := busy.recv(65536):
+            rest += data
+        assert b"[DONE]" in rest and gateway.process.poll() is None
+        wall.open(f"{tag}-held")
+        assert b"[DONE]" in b"".join(held)
         assert gateway.process.wait(15) == 0
 
 

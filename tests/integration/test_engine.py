@@ -39,6 +39,10 @@ DECIDER = plugin(
         return Plan(tuple(sorted(candidates, key=lambda each: each.model)), "by name", hedge_after_s=hedge_s)
 
     @hookimpl
+    async def before_upstream(self, call, rc):
+        rc.state.setdefault("began", []).append(call.deployment.model)
+
+    @hookimpl
     async def on_upstream_error(self, failure, rc):
         given, used = (rc.headers.get("x-decide") or "").split(","), failure.number - 1
         asked = given[used] if used < len(given) else ""
@@ -51,7 +55,10 @@ DECIDER = plugin(
         attempts = [(each.number, each.deployment.model, each.outcome) for each in outcome.attempts]
         said = [each.usage and each.usage.output for each in outcome.attempts]
         whole = outcome.usage and outcome.usage.output
-        last = {"tag": rc.headers.get("x-tag"), "alive": alive, "attempts": attempts, "said": said, "whole": whole}
+        costs = [each.cost and float(each.cost.usd) for each in outcome.attempts]
+        cost = outcome.cost and (float(outcome.cost.usd), outcome.cost.estimated)
+        last = {"tag": rc.headers.get("x-tag"), "alive": alive, "attempts": attempts, "said": said, "whole": whole, "costs": costs,
+                "cost": cost, "began": rc.state["began"]}
         print("ended", json.dumps(last), flush=True)
 """,
     manifest="provides=(services.ATTEMPT_POLICY,)",
@@ -66,10 +73,12 @@ def gateway(wall: Wall, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ga
     openai, anthropic = f"{wall.url}/v1", wall.url
     groups = {
         "twins": ["openai/one", "openai/two"], "mixed": ["anthropic/one", "openai/two"], "pair": ["openai/one", "anthropic/two"],
-        "claude": ["anthropic/one"],
+        "claude": ["anthropic/one"], "three": ["openai/one", "openai/two", "openai/zee"],
+        "demoed": ["openai/one", "demo/two"],
     }  # fmt: skip
+    usual = {"api_key": "sk-any", "input_cost_per_token": 1, "output_cost_per_token": 1}
     models = [
-        {"model_name": group, "litellm_params": {"model": name, "api_key": "sk-any", "api_base": openai if "openai" in name else anthropic}}
+        {"model_name": group, "litellm_params": {"model": name, "api_base": openai if "openai" in name else anthropic, **usual}}
         for group, names in groups.items()
         for name in names
     ]
@@ -133,10 +142,41 @@ def test_a_rescue_that_has_nobody_to_ask_is_not_counted(gateway: GatewayProcess,
     assert [last["whole"]] == last["said"]
 
 
+@pytest.mark.parametrize("model", ["twins", "mixed"], ids=["raw", "events"])
+@pytest.mark.parametrize("decide", ["next", ""], ids=["answered by another", "given up"])
+def test_what_was_said_and_held_back_is_paid_for(gateway: GatewayProcess, tag: str, model: str, decide: str) -> None:
+    answer = ask(gateway, tag, model, f"breaks?id={tag}", decide, x_buffer="1")
+    assert answer.status_code == (200 if decide else 502), answer.text
+    last = ended(gateway, tag)
+    assert last["attempts"][0][2] == "error" and len(last["attempts"]) == (2 if decide else 1)
+    assert last["said"][0] >= 1 and last["costs"][0] > last["said"][0], "the prompt was read too"
+    assert last["cost"] == [sum(last["costs"]), True]
+
+
+def test_an_attempt_that_said_nothing_costs_nothing(gateway: GatewayProcess, tag: str) -> None:
+    assert ask(gateway, tag, "twins", f"opens-for?id={tag}&model=one", x_buffer="1").status_code == 502
+    assert (ended(gateway, tag)["costs"], ended(gateway, tag)["cost"]) == ([None], None)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_each_attempt_is_seen_to_begin_also_where_the_provider_has_no_wire(gateway: GatewayProcess, tag: str, stream: bool) -> None:
+    with gateway.client(headers={"x-tag": tag, "x-decide": "next"}) as client:
+        body = chat("wall:status?code=503", "demoed", stream=stream)
+        assert client.post("/v1/chat/completions", json=body).status_code == 200
+    last = ended(gateway, tag)
+    assert last["began"] == [model for _, model, _ in last["attempts"]] == ["one", "two"]
+
+
 def test_an_error_inside_a_stream_does_not_win_a_race(gateway: GatewayProcess, tag: str) -> None:
     answer = ask(gateway, tag, "twins", "late-error?model=one", x_hedge="0.1")
     assert answer.status_code == 200 and "Hello" in answer.text, answer.text
     assert ended(gateway, tag)["attempts"] == [[1, "one", "error"], [2, "two", "complete"]]
+
+
+def test_after_a_race_that_both_lost_the_third_is_asked(gateway: GatewayProcess, tag: str) -> None:
+    answer = ask(gateway, tag, "three", "late-status?code=503&ms=300&but=zee", ",next", x_hedge="0.1")
+    assert answer.status_code == 200, answer.text
+    assert ended(gateway, tag)["attempts"] == [[2, "two", "error"], [1, "one", "error"], [3, "zee", "complete"]]
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -316,6 +316,21 @@ def test_a_conversation_stays_with_the_deployment_that_keeps_it(client: openai.O
         assert len(other.exchanges) == before
 
 
+def test_only_what_makes_nothing_is_sent_again_after_a_stale_connection(gateway: GatewayProcess, one: Provider) -> None:
+    asked = {"x-routeiq-model": "emb"}
+    with gateway.client(headers=asked) as client:
+        client.post("/v1/embeddings", json={"model": "emb", "input": "x"})  # leaves a connection in the pool
+        before = len(one.exchanges)
+        answer = client.post("/v1/embeddings", json={"model": "emb", "input": "hang-up"})
+        told = answer.headers["x-routeiq-attempts"], answer.headers["x-routeiq-resent"]
+        assert (answer.status_code, *told, len(one.exchanges) - before) == (200, "1", "1", 2)
+        broken = client.post("/v1/conversations", json={"metadata": {"about": "hang-up"}})
+        assert (broken.status_code, len(one.exchanges) - before) == (502, 3), broken.text
+        once = client.post("/v1/conversations", json={"metadata": {"about": "hang-up"}})
+        assert (once.status_code, "x-routeiq-resent" in once.headers, len(one.exchanges) - before) == (200, False, 4)
+        assert one.last.header("content-length") == str(len(one.last.body)) and one.last.json()["metadata"] == {"about": "hang-up"}
+
+
 def test_a_held_request_is_tried_again_and_an_upload_is_not(gateway: GatewayProcess, one: Provider) -> None:
     with gateway.client() as client:
         before = len(one.exchanges)

@@ -122,6 +122,17 @@ def test_a_model_without_fallback_is_asked_although_it_cools_down(wall: Wall, tm
             eventually(lambda: client.get("/_health/ready").json()["status"] == "ready")
 
 
+def test_a_stream_that_breaks_in_a_probe_is_finished_by_a_deployment_of_the_same_model(wall: Wall, tmp_path: Path, tag: str) -> None:
+    twins = [entry("twin", wall, f"t{number}", order=number) for number in (1, 2)]
+    config = plain(wall, num_retries=0, allowed_fails=0, fallbacks=[]) | {"model_list": twins}
+    with GatewayProcess(tmp_path, config) as gateway, gateway.client() as client:
+        assert ask(gateway, "wall:late-status?code=503&ms=1&but=t2", "twin").status_code == 200
+        eventually(lambda: "probing" in client.get("/_health/ready").text, what="the cooldown's end")
+        answer = ask(gateway, f"wall:breaks?id={tag}", "twin", stream=True)
+    assert answer.text.endswith("[DONE]\n\n") and "error" not in answer.text, answer.text
+    assert [each.json()["model"] for each in wall.all(tag)] == ["t1", "t2"]
+
+
 def test_all_workers_know_who_cools_down(wall: Wall, tmp_path: Path) -> None:
     with GatewayProcess(tmp_path, plain(wall, cooldown_time=60), "--workers", "2") as gateway:
         for _ in range(4):

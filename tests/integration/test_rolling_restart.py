@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import httpx
 import pytest
 
-from .harness import CALLS, GatewayProcess, eventually, litellm
+from .harness import CALLS, KEY, GatewayProcess, chat, eventually, litellm
 from .load import Balancer, Heard, crowd, listen
+from .test_drain import opened
 from .wall import Wall
 
 USERS, PACE_MS = 200, 500
@@ -81,3 +83,30 @@ async def test_a_rolling_restart_cuts_no_stream_and_fails_no_request(replicas: l
     assert [heard for heard in users.streams if not heard.whole()] == []
     assert [wrong for wrong in users.answers if wrong] == []
     assert len(wall.all(tag)) == len(users.streams) + len(users.answers) >= 2 * USERS, "each was asked of the provider once"
+
+
+async def test_without_a_delay_clients_with_idle_connections_go_to_the_other_replica(
+    wall: Wall, tmp_path_factory: pytest.TempPathFactory, tag: str
+) -> None:
+    """The one that drains still has a stream, so it would be there to refuse them."""
+    config = litellm(wall.url, drain={"timeout_s": 20})
+    with ExitStack() as stack:
+        first, second = (stack.enter_context(GatewayProcess(tmp_path_factory.mktemp(name), config)) for name in ("first", "second"))
+        headers = {"authorization": f"Bearer {KEY}"}
+        async with (
+            Balancer([first.port, second.port]) as balancer,
+            httpx.AsyncClient(base_url=balancer.url, headers=headers, timeout=30, trust_env=False) as client,
+        ):
+            await soon(lambda: len(balancer.ready) == 2, "both replicas to be ready")
+
+            async def crowded() -> list[int]:
+                answers = await asyncio.gather(*(client.post(CALLS["openai"][0], json=chat("Hi.")) for _ in range(8)))
+                return [answer.status_code for answer in answers]
+
+            assert await crowded() == [200] * 8 and balancer.open[first.port] >= 2
+            held = opened(stack, first, tag, "openai", "gpt")
+            first.process.send_signal(signal.SIGTERM)
+            await soon(lambda: balancer.ready == {second.port}, "the balancer to notice")
+            assert await crowded() == [200] * 8
+            wall.open(tag)
+            assert b"[DONE]" in b"".join(held)

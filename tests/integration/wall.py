@@ -315,8 +315,9 @@ async def status(turn: Turn) -> None:
 
 
 async def late_status(turn: Turn) -> None:
+    """Of every model but `but`."""
     await asyncio.sleep(turn.number("ms", 100) / 1000)
-    await status(turn)
+    await (normal if turn.wire.model == turn.options.get("but") else status)(turn)
 
 
 async def html_status(turn: Turn) -> None:

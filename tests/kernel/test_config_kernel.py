@@ -10,12 +10,10 @@ import pytest
 from attrs import frozen
 from routeiq_kernel.config.flags import FLAGS
 from routeiq_kernel.config.kernel import Settings, configured_plugins, kernel_settings
-from routeiq_kernel.config.known import known
 from routeiq_kernel.config.load import Document, load
-from routeiq_kernel.config.models import deployments
-from routeiq_kernel.config.plugins import check_sections
+from routeiq_kernel.config.models import deployments, known
 from routeiq_kernel.config.strict import leaves
-from routeiq_kernel.config.unsupported import warnings
+from routeiq_kernel.config.unsupported import check_sections, warnings
 from routeiq_sdk import ConfigError, Secret, setting
 
 

@@ -11,8 +11,7 @@ import pytest
 from attrs import Factory, frozen, validators
 from msgspec import Meta
 from routeiq_kernel.config.load import Document
-from routeiq_kernel.config.plugins import plugin_config, used
-from routeiq_kernel.config.strict import structure
+from routeiq_kernel.config.strict import plugin_config, structure, used
 from routeiq_sdk import ConfigError, Secret, setting
 
 

@@ -1,8 +1,8 @@
 from pathlib import Path
 
 import pytest
-from routeiq_kernel.graph.choose import choose
-from routeiq_kernel.graph.discover import NOTHING_STANDARD, Found, installed, manifest
+from routeiq_kernel.graph.discover import Found, installed, manifest
+from routeiq_kernel.graph.select import choose
 from routeiq_sdk import GraphError
 
 MANIFEST = 'from routeiq_sdk import Manifest\nmanifest = Manifest(name="{name}", api="{api}", factory="{module}.plugin:Plugin"{more})\n'
@@ -37,27 +37,25 @@ def test_plugins_are_found_by_entry_point_and_standard_by_the_dependencies_of_ro
     distribution(tmp_path, "acme", "one = acme:one", "two = acme:two")
     distribution(tmp_path, "unrelated")
     listing = installed([str(tmp_path)])
-    assert list(listing.found.values()) == [
+    assert list(listing.values()) == [
         Found("extra", "routeiq-extra", "1.2", "routeiq_extra:manifest"),
         Found("one", "acme", "1.2", "acme:one"),
         Found("quota", "routeiq-quota", "1.2", "routeiq_quota:manifest", standard=True),
         Found("two", "acme", "1.2", "acme:two"),
         Found("uses", "routeiq-uses", "3", "routeiq_uses:manifest", standard=True),
     ]
-    assert listing.notes == ()
 
 
-def test_a_bare_kernel_has_no_standard_plugins_and_says_so(tmp_path):
+def test_a_bare_kernel_has_no_standard_plugins(tmp_path):
     distribution(tmp_path, "routeiq-quota", "quota = routeiq_quota:manifest")
     listing = installed([str(tmp_path)])
-    assert [found.standard for found in listing.found.values()] == [False]
-    assert listing.notes == (NOTHING_STANDARD,)
+    assert [found.standard for found in listing.values()] == [False]
 
 
 def test_the_first_of_two_copies_of_a_distribution_counts(tmp_path):
     distribution(tmp_path / "first", "routeiq-quota", "quota = routeiq_quota:manifest", version="2")
     distribution(tmp_path / "second", "RouteIQ_Quota", "quota = routeiq_quota:manifest", version="1")
-    assert installed([str(tmp_path / "first"), str(tmp_path / "second")]).found["quota"].version == "2"
+    assert installed([str(tmp_path / "first"), str(tmp_path / "second")])["quota"].version == "2"
 
 
 def test_two_distributions_with_one_name_are_refused_and_both_are_named(tmp_path):
@@ -116,9 +114,8 @@ def test_choosing_discovers_selects_and_orders(tmp_path, monkeypatch):
     module(tmp_path, "choose_store", "zstore", more=', provides=[__import__("routeiq_sdk").STATE_STORE]')
     module(tmp_path, "choose_user", "user", more=', requires=[__import__("routeiq_sdk").STATE_STORE], default_enabled=True')
     monkeypatch.syspath_prepend(tmp_path)
-    listing = installed([str(tmp_path)])
-    chosen = choose("@default", listing=listing)
+    chosen = choose("@default")
     assert chosen.order.names == ("zstore", "user")
     assert chosen.reasons["zstore"] == "provides state_store/1 to user"
     with pytest.raises(GraphError, match="take zstore out of ROUTEIQ_DISABLE"):
-        choose("@default", "zstore", listing=listing)
+        choose("@default", "zstore")

@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 from routeiq_kernel.graph.discover import Found
-from routeiq_kernel.graph.explain import stated
+from routeiq_kernel.graph.explain import info, stated
 from routeiq_kernel.graph.order import order
 from routeiq_kernel.graph.select import Selection, select
-from routeiq_sdk import HTTP_CLIENTS, STATE_STORE, GraphError, Manifest
+from routeiq_sdk import HTTP_CLIENTS, STATE_STORE, Capability, GraphError, Manifest
 
 MANIFESTS = {
     "auth": {"default_enabled": True},
@@ -74,21 +74,21 @@ def problems(*args: Any, **options: Any) -> tuple[str, ...]:
     ],
 )
 def test_each_form_selects_what_it_says(expression, options, enabled):
-    assert list(choose(expression, **options).enabled) == enabled
+    assert list(choose(expression, **options).reasons) == enabled
 
 
 def test_all_is_everything_installed():
     found = {name: each for name, each in INSTALLED.items() if name != "broken"}
-    assert select("all", (), found, Manifests()).enabled == tuple(found)
+    assert select("all", (), found, Manifests()).reasons.keys() == found.keys()
 
 
 @pytest.mark.parametrize(
     ("expression", "options", "expected"),
     [
         ("", {}, ['plugins: empty selection. Write "none" to enable nothing']),
-        ("auht,memroy", {}, ["auht is not installed (did you mean auth?)", "memroy is not installed (did you mean memory?)"]),
-        ("xyzzy", {}, ["plugins: xyzzy is not installed. See: kernel plugins list"]),
-        ("+auht", {}, ["auht is not installed (did you mean auth?)"]),
+        ("auht,memroy", {}, ["auht is not installed: see kernel plugins list; did you mean auth?", "did you mean memory?"]),
+        ("xyzzy", {}, ["plugins: xyzzy is not installed: see kernel plugins list"]),
+        ("+auht", {}, ["auht is not installed: see kernel plugins list; did you mean auth?"]),
         ("auth,+memory", {}, ["auth beside +memory: either name exactly what to enable, or edit the configured set with + and - alone"]),
         ("none,auth", {}, ["none and all stand alone"]),
         ("all", {"mode": "production"}, ["all is not allowed in production mode"]),
@@ -112,7 +112,7 @@ def test_reasons_and_notes_say_why_a_plugin_is_enabled():
     }
     assert chosen.notes == (
         "sqlite is off: ROUTEIQ_DISABLE names it",
-        "ROUTEIQ_DISABLE names squlite, which is not installed (did you mean sqlite?)",
+        "ROUTEIQ_DISABLE names squlite, which is not installed; did you mean sqlite?",
         "http is enabled too: the only standard plugin that provides http_clients/1 to needy",
     )
 
@@ -125,7 +125,7 @@ def test_a_disabled_provider_is_known_as_the_reason_for_a_missing_service():
 
 def test_an_installed_provider_that_is_off_is_known_as_the_way_out():
     chosen = select("needy", (), {name: INSTALLED[name] for name in ("needy", "broken", "stranger")}, Manifests())
-    assert chosen.enabled == ("needy",)
+    assert list(chosen.reasons) == ["needy"]
     with pytest.raises(GraphError, match=r"required by needy: no enabled plugin provides it\. .*: --plugins \+stranger$"):
         order(chosen.manifests.values(), known=chosen.others)
 
@@ -141,7 +141,7 @@ def test_only_enabled_and_standard_manifests_are_read():
 
 def test_without_a_standard_set_default_is_empty_and_a_note_says_why():
     chosen = select("@default", (), {"stranger": INSTALLED["stranger"]}, Manifests())
-    assert chosen.enabled == ()
+    assert not chosen.reasons
     assert chosen.notes == ("@default is empty, because no plugin is standard: the distribution routeiq is not installed",)
 
 
@@ -161,7 +161,7 @@ def test_a_path_enables_one_development_file(tmp_path: Path):
     file = tmp_path / "dev_file_one.py"
     file.write_text(FILE.format(name="mine", module="dev_file_one"))
     chosen = choose(f"{file},auth")
-    assert chosen.enabled == ("auth", "mine")
+    assert list(chosen.reasons) == ["auth", "mine"]
     assert chosen.found["mine"].path == str(file)
     assert chosen.manifests["mine"].factory == "dev_file_one:Plugin"
     assert chosen.reasons["mine"] == f"development file {file}"
@@ -208,3 +208,8 @@ def test_a_bad_development_file_is_named_with_its_problem(tmp_path: Path, name, 
 def test_what_a_selection_says_without_any_manifest(expression, disabled, expected):
     table = stated(expression, disabled, INSTALLED)
     assert {name: table[name] for name in expected} == expected
+
+
+def test_info_says_capabilities_in_order():
+    manifest = Manifest(name="auth", api="1.0", factory="a:A", capabilities={Capability.STREAM, Capability.NETWORK, Capability.SECRETS})
+    assert info(INSTALLED["auth"], manifest)["capabilities"] == ["network", "secrets", "stream"]

@@ -141,11 +141,11 @@ class Looks:
     ("cls", "fields", "expected"),
     [
         (Comparable, {}, ["class Comparable: it defines __eq__, but plugins are compared by identity. With attrs write eq=False"]),
-        (Misspelt, {}, ["hook autorize: no such hook (did you mean authorize?)"]),
+        (Misspelt, {}, ["hook autorize: no such hook; did you mean authorize?"]),
         (
             WrongArgument,
             {},
-            ["hook authorize, argument requset: the hook has no such argument (did you mean request?). It has request, rc"],
+            ["hook authorize, argument requset: no such argument; the hook has request, rc; did you mean request?"],
         ),
         (Default, {}, ["hook authorize, argument rc: a default would hide that it is not passed. Remove the default"]),
         (

@@ -333,7 +333,7 @@ def test_a_port_in_use_is_exit_1(start: Callable[..., Process]) -> None:
         port = taken.getsockname()[1]
         gateway = start("--port", str(port))
         assert gateway.process.wait(PATIENCE_S) == 1
-        gateway.hear(f"error: port {port} is in use")
+        gateway.hear(f"error: cannot listen on 127.0.0.1:{port}: Address already in use")
 
 
 def test_uvicorn_serves_and_drains_as_well(start: Callable[..., Process]) -> None:

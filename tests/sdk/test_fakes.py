@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 from routeiq_sdk import CLOCK, GraphError, UpstreamError
+from routeiq_sdk.services import StateStore
 from routeiq_sdk.stream import Error, Event
-from routeiq_sdk.testing import Context, Exchange, FakeClock, FakeHttp, FakeProvider, MemoryStore, answer, deployment, rc, request
+from routeiq_sdk.testing import (
+    Context,
+    Exchange,
+    FakeClock,
+    FakeHttp,
+    FakeProvider,
+    MemoryStore,
+    StateStoreContract,
+    answer,
+    deployment,
+    rc,
+    request,
+)  # fmt: skip
 
 
 async def play(fake: FakeProvider) -> list[Event]:
@@ -33,6 +48,18 @@ async def test_a_fake_provider_raises_and_waits_where_its_script_says() -> None:
     assert not waiting.done()
     gate.set()
     assert len(await waiting) == len(answer("x"))
+
+
+class TestMemoryStore(StateStoreContract):
+    def setup_method(self) -> None:
+        self.clock = FakeClock()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[StateStore]:
+        yield MemoryStore(self.clock)
+
+    async def wait(self, seconds: float) -> None:
+        self.clock.advance(seconds)
 
 
 async def test_the_memory_store_expires_by_its_clock() -> None:

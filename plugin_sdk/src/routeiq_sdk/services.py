@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
@@ -66,7 +66,8 @@ class Lease(Protocol):
 
 
 class StateStore(Protocol):
-    """Shared counters and values. Keys are str, values bytes; `ttl_s` None never expires. Every operation is atomic.
+    """Shared counters and values. Keys are str, values bytes; `ttl_s` None never expires. Every operation is atomic. One that the
+    store cannot do (its server is away, it is full) raises a `RouteIQError` within 2 s: go on without it, or refuse.
     `scope` is "worker" or "gateway": how far the state reaches."""
 
     scope: str
@@ -80,7 +81,8 @@ class StateStore(Protocol):
         ...
 
     async def increment(self, key: str, by: int = 1, ttl_s: float | None = None) -> int:
-        """Add to a counter, 0 if absent, and return it. `ttl_s` counts from the counter's creation."""
+        """Add to a counter, 0 if absent, and return it. `ttl_s` counts from the counter's creation. Raises `ValueError` for a value
+        that is no number."""
         ...
 
     async def delete(self, key: str) -> bool: ...
@@ -92,7 +94,8 @@ class StateStore(Protocol):
     async def publish(self, channel: str, message: bytes) -> None: ...
 
     def subscribe(self, channel: str) -> AsyncIterator[bytes]:
-        """Messages published after the subscription; slow readers lose the oldest beyond 1,000."""
+        """Messages published after the subscription; slow readers lose the oldest beyond 1,000. A server that was away costs those
+        of the time, and the iterator goes on."""
         ...
 
 
@@ -128,9 +131,22 @@ class Peers(Protocol):
 
 
 class ModelCaller(Protocol):
-    """A call through the gateway's own pipeline: probes, judges, count calls."""
+    """Calls through the gateway's own pipeline, in process: probes, judges, count calls. Each is authorised, routed, recorded and
+    billed like a client's request, as that of `Principal(id="gateway:<plugin>", kind="service")`. It carries no credential, takes
+    a place of `max_concurrent_requests`, and a drain waits for it."""
 
-    async def call(self, body: dict[str, Any], *, format: str = "openai") -> tuple[int, bytes]: ...
+    async def call(
+        self, body: Mapping[str, Any], *, path: str = "/v1/chat/completions", deployment: str | None = None, once: bool = False,
+        timeout_s: float = 60.0,
+    ) -> tuple[int, bytes]:  # fmt: skip
+        """POST `body` to the endpoint `path`: the status and the whole answer; errors are answers too, in the endpoint's format.
+
+        `once`: one attempt, without retry or fallback. `deployment` is the id of the one to ask, even while it rests; that implies
+        `once`. An attempt that is not over after `timeout_s` has failed, and the answer is a 504.
+
+        It waits until the plugin's graph is committed: not to be awaited by `lifespan` before its `yield`, but by a task of its own.
+        Raises `ClientError` where no endpoint of that path asks a provider, and for an answer beyond `limits.max_response_bytes`."""
+        ...
 
 
 HTTP_CLIENTS: ServiceKey[HttpClients] = ServiceKey("http_clients")
@@ -221,4 +237,5 @@ MODEL_CATALOG: ServiceKey[ModelCatalog] = ServiceKey("model_catalog")
 TOKEN_COUNTER: ServiceKey[TokenCounter] = ServiceKey("token_counter")
 CLOCK: ServiceKey[Clock] = ServiceKey("clock")
 PEERS: ServiceKey[Peers] = ServiceKey("peers")
-"""This and the clock are always there: the kernel provides them."""
+MODEL_CALLER: ServiceKey[ModelCaller] = ServiceKey("model_caller")
+"""This, the clock and the peers are always there: the kernel provides them."""

@@ -73,7 +73,8 @@ class Specs:
 
     @hookspec
     async def on_request(self, request: Request, rc: RequestContext) -> Request | None:
-        """transform: the parsed request; answer `request.replace(...)` to change it."""
+        """transform: the parsed request; answer `request.replace(...)` to change it. Of one that is passed on only the model may
+        change, and `ext`, the other members of its JSON."""
 
     @hookspec
     async def authorize(self, request: Request, rc: RequestContext) -> Deny | None:
@@ -89,7 +90,7 @@ class Specs:
 
     @hookspec
     async def before_upstream(self, call: Call, rc: RequestContext) -> Call | None:
-        """transform: each attempt's call. Only `headers` and `query` may change."""
+        """transform: each attempt's call. Only `headers` and `query` may change; empty for a provider that makes events itself."""
 
     @hookspec
     async def on_upstream_error(self, failure: Failure, rc: RequestContext) -> Retry | Next | Model | Rescue | Fail | None:

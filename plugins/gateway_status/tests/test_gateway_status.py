@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from routeiq_gateway_status import pages
 from routeiq_gateway_status.counts import Row, Spread, is_unknown
-from routeiq_gateway_status.health import health, packed, providers
+from routeiq_gateway_status.health import endpoints, health, packed, providers
 from routeiq_gateway_status.metrics import MAX_SERIES, Metrics, Sum
 from routeiq_gateway_status.plugin import Config, GatewayStatus
 from routeiq_sdk import Outcome, Principal
@@ -201,6 +201,22 @@ def test_a_deployment_is_shown_in_its_worst_state() -> None:
 def test_without_a_judge_states_are_unknown() -> None:
     found = health((deployment(),), [[], []])
     assert (found["status"], found["deployments"][0]["state"]) == ("healthy", "unknown")
+
+
+def test_litellms_lists_hold_no_credential_of_an_address() -> None:
+    well, ill = deployment("m", id="well", api_base="https://me:secret@host.test:8/v1?key=secret"), deployment("m", id="ill", model="x")
+    states = [
+        DeploymentState(deployment=well),
+        DeploymentState(deployment=ill, state="probing", last_error=Error(kind="server", message="No.")),
+    ]
+    assert endpoints((well, ill), [packed(states)], details=True) == {
+        "healthy_endpoints": [{"model": "fake/m", "api_base": "https://host.test:8/v1", "model_name": "m", "model_id": "well"}],
+        "unhealthy_endpoints": [{"model": "fake/x", "error": "server: No.", "model_name": "m", "model_id": "ill"}],
+        "healthy_count": 1,
+        "unhealthy_count": 1,
+    }
+    assert endpoints((well, ill), [packed(states)], details=False)["healthy_endpoints"] == [{"model": "fake/m"}]
+    assert endpoints((well,), [[]], details=True)["healthy_count"] == 0
 
 
 def test_providers_in_the_order_of_the_configuration() -> None:

@@ -216,6 +216,18 @@ def test_alone_a_deployment_finishes_its_own_answer(make: Make) -> None:
     assert all(each.model is None and each.after_s > 0 for each in decisions if isinstance(each, Rescue))
 
 
+def test_a_probe_that_breaks_is_finished_by_its_healthy_siblings(make: Make) -> None:
+    probe, sibling = deployment("main", id="probe", provider="anthropic"), deployment("main", id="sibling", api_base="http://sibling")
+    bench = make(probe, sibling, deployment("spare"))
+    for _ in range(4):
+        bench.fails(bench.context(), "bad_gateway", counts=True, deployment=probe)
+    context = bench.context()
+    tried(context).probe = "probe"
+    decision = bench.fails(context, "bad_gateway", "body", committed=True, deployment=probe)
+    assert decision == Rescue("restart", model="main"), "the sibling takes no prefill"
+    assert bench.fails(context, "bad_gateway", "body", committed=True, deployment=sibling) == Rescue("restart", model="spare")
+
+
 def test_a_policy_error_in_mid_stream_is_final(bench: Any) -> None:
     assert bench.fails(bench.context(), "content_policy", "body", committed=True) == Fail()
 

@@ -1,40 +1,14 @@
-"""What the commands share: `--json` and the flags, results on stdout, problems on stderr. Imports nothing heavy."""
+"""What the commands share: results on stdout, as JSON where `--json` says so, and problems on stderr."""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..config.flags import add_flags
-
 if TYPE_CHECKING:
-    from argparse import ArgumentParser, Namespace
-
-
-def command(
-    subparsers: Any, name: str, run: Callable[[Namespace], int], help: str, flags: Iterable[str] = (), has_json: bool = True
-) -> ArgumentParser:
-    parser: ArgumentParser = subparsers.add_parser(name, help=help, description=help)
-    if has_json:
-        parser.add_argument("--json", action="store_true", help="machine-readable output")
-    add_flags(parser, flags)
-    parser.set_defaults(func=partial(guarded, run))
-    return parser
-
-
-def guarded(run: Callable[[Namespace], int], args: Namespace) -> int:
-    """A mistake of the operator's is one line per problem, not a traceback."""
-    from routeiq_sdk import RouteIQError
-
-    try:
-        code = run(args)
-        sys.stdout.flush()
-        return code
-    except RouteIQError as error:
-        return complain(getattr(error, "problems", (error,)))
+    from argparse import Namespace
 
 
 def complain(problems: Collection[object], word: str = "error") -> int:
@@ -55,3 +29,12 @@ def columns(rows: Iterable[Sequence[str]]) -> str:
     table = list(rows)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in table)
+
+
+def words(value: Any) -> str:
+    """A value as a person would say it: yes or no, and lists with commas."""
+    if isinstance(value, dict):
+        value = [f"{name.replace('_', ' ')}: {each}" for name, each in value.items() if each is not None]
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "none"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

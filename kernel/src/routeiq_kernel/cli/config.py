@@ -1,22 +1,29 @@
-"""`kernel config check | show | schema | explain KEY`. Heavy imports wait until a subcommand runs."""
+"""`kernel config check | show | schema | explain KEY`."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from argparse import Namespace
+from typing import Any
 
-from attrs import field, frozen
+from attrs import asdict, field, frozen
+from routeiq_sdk import ConfigError, Deployment
 
-from ..config.flags import FLAGS, flags_from
-from .command import command, complain, say
-
-if TYPE_CHECKING:
-    from argparse import Namespace
-
-    from routeiq_sdk import Deployment
-
-    from ..config.explain import Row
-    from ..config.load import Document
+from ..config.explain import Row, find, rows
+from ..config.flags import flags_from
+from ..config.kernel import Settings, configured_plugins, kernel_settings
+from ..config.load import Document, load_here
+from ..config.models import deployments, known
+from ..config.problems import collecting, nearest
+from ..config.schema import schema as json_schema
+from ..config.strict import plugin_config, used
+from ..config.unsupported import check_sections, warnings
+from ..graph.select import choose
+from ..graph.verify import load
+from ..runtime.build import build
+from ..runtime.graph import Live
+from .command import complain, say
 
 
 @frozen
@@ -31,26 +38,8 @@ class Checked:
     warnings: list[str] = field(factory=list)
 
 
-def add_parser(subparsers: Any) -> None:
-    parser = subparsers.add_parser("config", help="check, show and explain the configuration")
-    commands = parser.add_subparsers(dest="config_command", required=True, metavar="COMMAND")
-    command(commands, "check", check, "say OK with warnings, or every problem (exit status 1)", FLAGS)
-    command(commands, "show", show, "the configuration in force, and where each value came from", FLAGS)
-    command(commands, "schema", schema, "JSON Schema of the kernel and the enabled plugins", FLAGS, has_json=False)
-    explaining = command(commands, "explain", explain, "value, source, type, default and meaning of a setting", FLAGS)
-    explaining.add_argument("key", metavar="KEY", help="such as kernel.port, port, LITELLM_PORT, router_settings.timeout")
-
-
 def examine(document: Document) -> Checked:
     """Everything that can be checked without starting anything."""
-    from ..config.kernel import Settings, configured_plugins, kernel_settings
-    from ..config.models import deployments
-    from ..config.plugins import check_sections, plugin_config, used
-    from ..config.problems import collecting
-    from ..config.unsupported import warnings
-    from ..graph.choose import choose
-    from ..graph.verify import load
-
     checked = Checked(document)
     problems, configs, classes = checked.problems, checked.configs, checked.classes
     with collecting(problems):
@@ -71,46 +60,24 @@ def examine(document: Document) -> Checked:
     return checked
 
 
-def _examined(args: Namespace) -> Checked:
-    from ..config.load import load_here
-
-    return examine(load_here(flags_from(args)))
-
-
 def _rows(args: Namespace) -> list[Row]:
     """Raises `ConfigError` where there is any problem."""
-    from routeiq_sdk import ConfigError
-
-    from ..config.explain import rows
-
-    checked = _examined(args)
+    checked = examine(load_here(flags_from(args)))
     if checked.problems:
         raise ConfigError(*checked.problems)
     return rows(checked.document, checked.configs)
 
 
 def check(args: Namespace) -> int:
-    from ..config.problems import collecting
-
-    checked = _examined(args)
+    checked = examine(load_here(flags_from(args)))
     path, problems = checked.document.path, checked.problems
     if not problems:
         with collecting(problems):
-            _build(checked.document)
+            asyncio.run(build(checked.document, Live(), start=False))  # what `serve` would start
     data = {"ok": not problems, "path": path, "problems": problems, "warnings": checked.warnings}
     ok = [] if problems else [f"OK: {path or 'no configuration file'}"]
     say(args, data, lambda _: "\n".join([*(f"warning: {line}" for line in checked.warnings), *ok]))
     return complain(problems)
-
-
-def _build(document: Document) -> None:
-    """The graph that `serve` would start, with its plugins constructed and nothing started."""
-    import asyncio
-
-    from ..runtime.build import build
-    from ..runtime.graph import Live
-
-    asyncio.run(build(document, Live(), start=False))
 
 
 def show(args: Namespace) -> int:
@@ -123,20 +90,12 @@ def show(args: Namespace) -> int:
 
 
 def schema(args: Namespace) -> int:
-    from ..config.kernel import Settings
-    from ..config.schema import schema
-
-    print(json.dumps(schema(Settings, _examined(args).classes), indent=2, ensure_ascii=False))
+    checked = examine(load_here(flags_from(args)))
+    print(json.dumps(json_schema(Settings, checked.classes), indent=2, ensure_ascii=False))
     return 0
 
 
 def explain(args: Namespace) -> int:
-    from attrs import asdict
-
-    from ..config.explain import find
-    from ..config.known import known
-    from ..config.problems import nearest
-
     table = _rows(args)
     found = find(table, args.key)
     section, _, name = args.key.partition(".")

@@ -7,30 +7,37 @@ from argparse import Namespace
 from collections.abc import Callable
 from typing import Any
 
-from ..config.flags import flags_from
-from .command import columns, command, complain, say
+from routeiq_sdk import ConfigError
 
-FLAGS_READ = ("config", "kernel.state_dir", "kernel.port")
+from ..config.flags import flags_from
+from ..config.kernel import kernel_settings
+from ..config.load import load_here
+from ..process.control import ask, socket_path
+from .command import columns, complain, say
+
 TIMEOUT_S = 15.0
 RELOAD_S = 300.0
+Text = Callable[[dict[str, Any]], str]
+"""Makes words of the gateway's answer."""
 
 
-def add_parser(subparsers: Any) -> None:
-    add_verb(subparsers, "reload", _reloaded, "read the configuration again: all workers change, or none does", RELOAD_S)
-    add_verb(subparsers, "status", _status, "workers of the running gateway")
-    add_verb(subparsers, "stop", _stopped, "drain the running gateway and end it")
+def reload(args: Namespace) -> int:
+    return tell(args, ask_gateway(args, {"op": "reload"}, RELOAD_S), _reloaded)
 
 
-def add_verb(subparsers: Any, verb: str, text: Callable[[dict[str, Any]], str], help: str, timeout_s: float = TIMEOUT_S) -> None:
-    """`text` makes words of the gateway's answer."""
-    command(subparsers, verb, run, help, FLAGS_READ).set_defaults(verb=verb, text=text, timeout_s=timeout_s)
+def status(args: Namespace) -> int:
+    return tell(args, ask_gateway(args, {"op": "status"}), _status)
 
 
-def run(args: Namespace) -> int:
-    return tell(args, ask_gateway(args, {"op": args.verb}, args.timeout_s), args.text)
+def stop(args: Namespace) -> int:
+    return tell(args, ask_gateway(args, {"op": "stop"}), lambda _: "draining: the gateway ends when its open requests have ended")
 
 
-def tell(args: Namespace, answer: dict[str, Any], text: Callable[[dict[str, Any]], str]) -> int:
+def why_parsed(args: Namespace) -> int:
+    return tell(args, ask_gateway(args, {"op": "why-parsed"}), _why_parsed)
+
+
+def tell(args: Namespace, answer: dict[str, Any], text: Text) -> int:
     problems = answer.get("errors", ())
     if problems and not args.json:
         return complain(problems)
@@ -38,14 +45,8 @@ def tell(args: Namespace, answer: dict[str, Any], text: Callable[[dict[str, Any]
     return 1 if problems else 0
 
 
-def ask_gateway(args: Namespace, message: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+def ask_gateway(args: Namespace, message: dict[str, Any], timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
     """The gateway that runs with the flags' state directory and port. Raises `ConfigError` where none answers."""
-    from routeiq_sdk import ConfigError
-
-    from ..config.kernel import kernel_settings
-    from ..config.load import load_here
-    from ..process.control import ask, socket_path
-
     flags = flags_from(args)
     try:
         settings = kernel_settings(load_here(flags))
@@ -70,11 +71,7 @@ def _status(answer: dict[str, Any]) -> str:
     return f"parent {answer['pid']}: {head}{', draining' if answer['draining'] else ''}\n{columns(rows)}"
 
 
-def _stopped(answer: dict[str, Any]) -> str:
-    return "draining: the gateway ends when its open requests have ended"
-
-
-def why_parsed(answer: dict[str, Any]) -> str:
-    words = {"stream": "streamed answers", "whole": "whole answers"}
-    lines = [f"{what} are parsed because of {', '.join(answer[kind])}" for kind, what in words.items() if answer.get(kind)]
+def _why_parsed(answer: dict[str, Any]) -> str:
+    kinds = {"stream": "streamed answers", "whole": "whole answers"}
+    lines = [f"{what} are parsed because of {', '.join(answer[kind])}" for kind, what in kinds.items() if answer.get(kind)]
     return "\n".join(lines) or "No plugin makes answers be parsed: they leave as the provider's bytes where the formats are equal."

@@ -2,53 +2,48 @@
 
 from __future__ import annotations
 
+import binascii
+import calendar
 import os
 import re
+import socket
+import ssl
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import strptime, time
-from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from ..config.flags import FLAGS, flags_from
-from .command import command, say
+from routeiq_sdk import ConfigError
 
-if TYPE_CHECKING:
-    from ..config.kernel import Settings
-    from .config import Checked
+from ..config.flags import flags_from
+from ..config.kernel import Settings
+from ..config.load import Document, load_here
+from ..process.control import ask, socket_path
+from ..process.listen import CannotListen, check_tls, listen
+from .command import say
+from .config import Checked, examine
 
 FILES_BESIDE_REQUESTS, FILES_PER_REQUEST, FEW_FILES = 128, 2, 4096
 WAIT_S = 5.0
 SOON_DAYS = 14
-EARLIEST_S = 1_735_689_600
-"""A wall clock before 2025 is wrong: TLS then refuses certificates as not valid yet."""
 VALIDITY = re.compile(rb"\x17\x0d(\d{12})Z|\x18\x0f(\d{14})Z")
 
 Findings = Iterator[tuple[str, str, str]]
 """Status (ok, warn or fail), detail, remedy."""
 
 
-def add_parser(subparsers: Any) -> None:
-    command(subparsers, "doctor", run, "check the surroundings: Python, limits, files, names, ports, configuration", FLAGS)
-
-
 def run(args: Namespace) -> int:
-    from routeiq_sdk import ConfigError
-
-    from ..config.kernel import Settings
-    from ..config.load import Document, load_here
-    from .config import Checked, examine
-
     try:
         checked = examine(load_here(flags_from(args)))
     except ConfigError as error:
         checked = Checked(Document(), problems=list(error.problems))
     settings: Settings = checked.configs.get("kernel") or Settings()
     findings = {
-        "python": python(), "config": configuration(checked), "open files": open_files(settings.max_concurrent_requests),
+        "config": configuration(checked), "open files": open_files(settings.max_concurrent_requests),
         "state dir": state_dir(settings.state_dir), "tls": tls(settings), "port": port(settings), "dns": dns(checked, settings),
-        "clock": clock(),
     }  # fmt: skip
     rows = [dict(zip(("check", "status", "detail", "remedy"), (name, *row), strict=True)) for name in findings for row in findings[name]]
     say(args, rows, lambda rows: "\n".join(map(_line, rows)))
@@ -57,10 +52,6 @@ def run(args: Namespace) -> int:
 
 def _line(row: dict[str, str]) -> str:
     return f"{row['status']:4}  {row['check']:10}  {row['detail']}{' -> ' if row['remedy'] else ''}{row['remedy']}"
-
-
-def python() -> Findings:
-    yield "ok", sys.version.split()[0], ""
 
 
 def configuration(checked: Checked) -> Findings:
@@ -99,10 +90,6 @@ def state_dir(path: Path) -> Findings:
 
 
 def tls(settings: Settings) -> Findings:
-    from routeiq_sdk import ConfigError
-
-    from ..process.listen import check_tls
-
     certfile = settings.tls.certfile
     if certfile is None:
         return
@@ -118,10 +105,6 @@ def tls(settings: Settings) -> Findings:
 
 def expiry(certfile: Path) -> float:
     """When the first certificate of the file ends, in seconds since 1970. Raises `ValueError`."""
-    import binascii
-    import calendar
-    import ssl
-
     body = certfile.read_text("ascii", "replace").partition(ssl.PEM_HEADER)[2].partition(ssl.PEM_FOOTER)[0]
     dates = VALIDITY.findall(binascii.a2b_base64(body))
     if len(dates) < 2:
@@ -131,11 +114,6 @@ def expiry(certfile: Path) -> float:
 
 
 def port(settings: Settings) -> Findings:
-    from routeiq_sdk import ConfigError
-
-    from ..process.control import ask, socket_path
-    from ..process.listen import CannotListen, listen
-
     try:
         listen(settings).close()
         yield "ok", f"{settings.host}:{settings.port} is free", ""
@@ -151,10 +129,6 @@ def port(settings: Settings) -> Findings:
 
 def dns(checked: Checked, settings: Settings) -> Findings:
     """The hosts of all deployments, or the proxy that resolves them."""
-    import socket
-    from concurrent.futures import ThreadPoolExecutor
-    from urllib.parse import urlsplit
-
     urls = [settings.proxy] if settings.proxy else [each.api_base for each in checked.deployments]
     hosts = sorted({name for url in urls if url and (name := urlsplit(url).hostname)})
     pool = ThreadPoolExecutor(8)
@@ -164,8 +138,3 @@ def dns(checked: Checked, settings: Settings) -> Findings:
         except (OSError, UnicodeError) as error:
             yield "fail", f"{host}: {error or 'no answer'}", "check api_base, and the resolver of this machine"
     pool.shutdown(wait=False)
-
-
-def clock() -> Findings:
-    good = time() > EARLIEST_S
-    yield "ok" if good else "fail", f"the wall clock is {'after' if good else 'before'} 2025", "" if good else "set the clock (NTP)"

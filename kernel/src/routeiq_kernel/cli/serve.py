@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..config.flags import FLAGS, flags_from
-from .command import command, complain
+from routeiq_sdk import ConfigError, GraphError
+
+from .. import __version__
+from ..config.flags import flags_from
+from ..config.kernel import Settings, kernel_settings
+from ..config.load import Document, load_here
+from ..process.listen import listen, url_of
+from ..process.worker import EXIT_CONFIG, Seat, Work
+from ..process.worker import work as serve_gateway
+from ..runtime.peers import Exchange
+from ..runtime.shared import Shared
+from ..web.log import set_up
+from .command import complain
 
 if TYPE_CHECKING:
-    from ..config.load import Document
-    from ..process.worker import Work
-    from ..runtime.peers import Exchange
-    from ..runtime.shared import Shared
     from ..web.app import Gateway
-
-
-def add_parser(subparsers: Any) -> None:
-    command(subparsers, "serve", run, "run the gateway in the foreground", FLAGS, has_json=False)
 
 
 def run(args: Namespace, work: Work | None = None) -> int:
     """`work` is what each worker does, `process.worker.work` as a rule."""
-    from routeiq_sdk import ConfigError
-
-    from ..config.kernel import kernel_settings
-    from ..config.load import load_here
-    from ..process.listen import listen, url_of
-    from ..process.report import start_report
-    from ..process.worker import EXIT_CONFIG
-    from ..process.worker import work as serve_gateway
-    from ..web.log import set_up
-
     load = partial(load_here, flags_from(args))
     document = None
     try:
@@ -50,16 +44,30 @@ def run(args: Namespace, work: Work | None = None) -> int:
         print(start_report(url_of(listener, settings), document, settings, ready), file=sys.stderr, flush=True)
 
     if sys.platform == "win32":  # no fork there: one worker, in this process
-        from ..process.worker import Seat
-        from ..runtime.shared import Shared
-
         return work(Seat(0, document, settings, listener, Shared.create(1), report=report))
     from ..process.parent import Parent, supervise
 
     return supervise(Parent(load, document, settings, listener, report), work)
 
 
-def _everything(error: Any, document: Document | None) -> list[str]:
+def start_report(url: str, document: Document, settings: Settings, ready: dict[str, Any]) -> str:
+    """What start-up says. `ready` is what the first worker's gateway says of itself; `{url}` in an announcement stands for the
+    gateway's URL."""
+    models = ready["models"]
+    more = f" and {len(models) - 5} more" if len(models) > 5 else ""
+    workers = f"{settings.workers} worker{'s' if settings.workers > 1 else ''}"
+    lines = [
+        f"RouteIQ {__version__} serves {url} ({settings.mode} mode, {workers}, parent {os.getpid()})",
+        f"plugins  {', '.join(plugin['name'] for plugin in ready['plugins']) or 'none: only health is served'}",
+        f"models   {', '.join(models[:5]) + more or 'none'}",
+        f"config   {document.path or 'no file: defaults'} ({document.hash})",
+        *(line for said in ready["announcements"] for line in said.replace("{url}", url).splitlines()),
+        *(f"warning  {line}" for line in ready["warnings"]),
+    ]
+    return "\n  ".join(lines)
+
+
+def _everything(error: ConfigError | GraphError, document: Document | None) -> list[str]:
     """What was raised, and what else `kernel config check` finds."""
     from .config import examine
 
@@ -68,8 +76,6 @@ def _everything(error: Any, document: Document | None) -> list[str]:
 
 async def make_gateway(document: Document, shared: Shared, exchange: Exchange) -> Gateway:
     """Raises `ConfigError` with everything that is wrong, not only with what was found first."""
-    from routeiq_sdk import ConfigError, GraphError
-
     from ..web.app import Gateway
 
     try:

@@ -46,16 +46,10 @@ class Document:
         return self.data.get(name) or {}
 
     def get(self, path: str) -> Any:
-        """The value at a dotted path, None where there is none. Keys may themselves contain dots."""
+        """The value at a dotted path of mappings, None where there is none."""
         value: Any = self.data
-        while path:
-            if not isinstance(value, dict | list):
-                return None
-            items = {str(index): item for index, item in enumerate(value)} if isinstance(value, list) else value
-            key = max((key for key in items if f"{path}.".startswith(f"{key}.")), key=len, default=None)
-            if key is None:
-                return None
-            value, path = items[key], path[len(key) + 1 :]
+        for key in path.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
         return value
 
     def where(self, path: str) -> str:
@@ -88,7 +82,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], cwd: Path) -> Doc
     name = str(path.relative_to(cwd) if path.is_relative_to(cwd) else path) if path else None
     data, lines = read(path, str(name)) if path else ({}, {})
     variables = {key: _text(value, environ) for key, value in (data.get("environment_variables") or {}).items()} | dict(environ)
-    usable = {key: value for key, value in variables.items() if _is_utf8(key + value)}
+    usable = {key: value for key, value in variables.items() if (key + value).encode("utf-8", "replace").decode() == key + value}
     return Document(data, lines, name, usable, {key: value for key, value in flags.items() if value is not None}, str(cwd))
 
 
@@ -137,11 +131,3 @@ def _checked(value: Any, lines: Mapping[str, int], name: str) -> dict[str, Any]:
 def _text(value: Any, environ: Mapping[str, str]) -> str:
     text = "" if value is None else str(value)
     return environ.get(text.removeprefix(REFERENCE), "") if text.startswith(REFERENCE) else text
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -7,12 +7,13 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain, count
+from pathlib import Path
 from typing import Annotated, Any
 
+from attrs import frozen
 from msgspec import Meta, json
 from routeiq_sdk import ConfigError, Deployment, Secret
 
-from .known import known
 from .load import REFERENCE, Document
 from .problems import nearest
 from .secrets import is_secret
@@ -43,6 +44,22 @@ FIELDS: dict[str, tuple[str, Any]] = {
     "order": ("order", int),
 }
 """Key of `litellm_params` → field of `Deployment` and type."""
+
+
+@frozen
+class Known:
+    """Names that others defined."""
+
+    litellm: dict[str, list[str]]
+    """Section → settings; "sections" holds the sections that only LiteLLM has."""
+    connection: list[str]
+    """Keys of `litellm_params` that the provider understands."""
+    variables: dict[str, list[str]]
+    """Feature → environment variables."""
+
+
+def known() -> Known:
+    return json.decode(Path(__file__).with_name("known.json").read_bytes(), type=Known)
 
 
 def deployments(document: Document, split: Split) -> tuple[Deployment, ...]:

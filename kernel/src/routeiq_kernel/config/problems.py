@@ -18,7 +18,7 @@ def collecting(problems: list[str]) -> Iterator[None]:
         problems += (problem for problem in error.problems if problem not in problems)
 
 
-def nearest(word: str, known: Iterable[str], text: str = "; did you mean {}?", cutoff: float = 0.6) -> str:
-    """`text` with the known name that is nearest, or "" when none is near."""
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """A hint at the known name that is nearest, or "" when none is near."""
     close = get_close_matches(word, list(known), 1, cutoff)
-    return text.format(close[0]) if close else ""
+    return f"; did you mean {close[0]}?" if close else ""

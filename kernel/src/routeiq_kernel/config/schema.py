@@ -11,9 +11,8 @@ import msgspec
 from attrs import NOTHING
 from routeiq_sdk import Secret
 
-from .known import known
 from .load import REFERENCE
-from .models import ENTRY, FIELDS
+from .models import ENTRY, FIELDS, known
 from .strict import fields, names
 
 REFERENCED = {"type": "string", "pattern": f"^{REFERENCE}"}

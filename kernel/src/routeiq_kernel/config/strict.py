@@ -7,7 +7,7 @@ LiteLLM's own sections, is read by the field's type (`"4001"` for an int, `a,b` 
 from __future__ import annotations
 
 import types
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from enum import EnumType
 from pathlib import Path
@@ -54,6 +54,17 @@ def structure(cls: type[T], value: Any, path: str, document: Document) -> T:
     if reader.problems:
         raise ConfigError(*reader.problems)
     return built  # type: ignore[no-any-return]
+
+
+def plugin_config(document: Document, name: str, cls: type[T]) -> T:
+    """Raises `ConfigError` with all problems of the section."""
+    return structure(cls, document.section("plugins").get(name), f"plugins.{name}", document)
+
+
+def used(classes: Iterable[type]) -> tuple[set[str], set[str]]:
+    """The LiteLLM keys and the environment variables that these config classes read."""
+    found = [leaf for cls in classes for leaf in leaves(cls, "")]
+    return {key for leaf in found for key in names(leaf.field, "key")}, {name for leaf in found for name in names(leaf.field, "env")}
 
 
 def fields(cls: type) -> dict[str, tuple[Any, Any]]:

@@ -1,20 +1,37 @@
-"""What an operator set and nobody uses: LiteLLM's keys, and environment variables of plugins that are not enabled."""
+"""What an operator set and nobody uses: sections of nobody, LiteLLM's keys, and environment variables of plugins that are not enabled."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
 
+from routeiq_sdk import ConfigError
+
 from .kernel import Settings
-from .known import known
 from .load import SECTIONS, Document
-from .models import DEFAULTS, ENTRY
-from .plugins import used
+from .models import DEFAULTS, ENTRY, known
 from .problems import nearest
+from .strict import used
 
 OFF = {"", "0", "false", "no", "off"}
 SERVICE_LINK = re.compile(r"ROUTEIQ_(.*_)?(SERVICE_(HOST|PORT)|PORT(_\d+_TCP|$))")
 """What Kubernetes sets in every pod beside a Service called routeiq."""
+
+
+def check_sections(document: Document, installed: Collection[str]) -> None:
+    """Raises `ConfigError` for sections of plugins that are not installed and for misspelt sections of ours."""
+    problems = [
+        f"{name}: unknown section{close} ({document.where(name)})"
+        for name in document.data
+        if name not in SECTIONS and (close := nearest(name, ("kernel", "plugins"), cutoff=0.8))
+    ]
+    problems += [
+        f"plugins.{name}: no such plugin is installed{nearest(name, installed)} ({document.where(f'plugins.{name}')})"
+        for name in document.section("plugins")
+        if name not in installed
+    ]
+    if problems:
+        raise ConfigError(*problems)
 
 
 def warnings(document: Document, keys_used: Iterable[str], env_used: Iterable[str], plugins_enabled: Collection[str]) -> list[str]:

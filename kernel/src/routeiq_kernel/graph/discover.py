@@ -6,18 +6,17 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-from attrs import field, frozen
+from attrs import frozen
 from routeiq_sdk import API_VERSION, GraphError, Manifest, RouteIQError
 
 GROUP = "routeiq.plugins"
 STANDARD_SET = "routeiq"
-NOTHING_STANDARD = "The distribution routeiq is not installed: no plugin is standard, so @default and @standard are empty."
 
 
 @frozen
@@ -35,12 +34,6 @@ class Found:
         return f"plugin {self.name} ({self.path or f'{self.dist} {self.version}'})"
 
 
-@frozen
-class Installed:
-    found: Mapping[str, Found] = field(factory=dict)
-    notes: tuple[str, ...] = ()
-
-
 class blame:
     """Whatever goes wrong inside is raised as a `GraphError` that says who did it and the way out. It swallows nothing."""
 
@@ -55,7 +48,7 @@ class blame:
             raise GraphError(f"{self.what}: {type(error).__name__}: {error}. {self.way_out}") from error
 
 
-def installed(path: Sequence[str] | None = None) -> Installed:
+def installed(path: Sequence[str] | None = None) -> dict[str, Found]:
     """Every plugin on `path` (default `sys.path`). Raises `GraphError` naming all pairs of distributions that claim one name."""
     path = list(sys.path if path is None else path)
     dists: dict[str, tuple[metadata.Distribution, str, str]] = {}
@@ -76,7 +69,7 @@ def installed(path: Sequence[str] | None = None) -> Installed:
                 problems.append(f"plugin {entry.name}: {both}. Uninstall one: pip uninstall {found.dist}")
     if problems:
         raise GraphError(*problems)
-    return Installed(dict(sorted(plugins.items())), () if standard else (NOTHING_STANDARD,))
+    return dict(sorted(plugins.items()))
 
 
 def _name_and_version(dist: metadata.Distribution) -> tuple[str, str]:

@@ -40,7 +40,8 @@ def _stated(name: str, standard: bool, items: list[str]) -> str:
 
 def info(found: Found, manifest: Manifest, config: Any = None, hooks: Iterable[str] = ()) -> dict[str, Any]:
     """Everything a manifest says, the distribution's version, the settings of the config class and the hooks."""
-    said = msgspec.to_builtins(manifest, enc_hook=repr, order="deterministic")
+    said = msgspec.to_builtins(manifest, enc_hook=repr)
+    said = {name: sorted(value) if isinstance(getattr(manifest, name), frozenset) else value for name, value in said.items()}
     settings = {leaf.path.removeprefix("."): _setting(leaf) for leaf in (leaves(config, "") if config else ())}
     where = {"distribution": found.dist, "version": found.version, "standard": found.standard}
     return {"name": manifest.name, **where, **said, "settings": settings, "hooks": list(hooks)}

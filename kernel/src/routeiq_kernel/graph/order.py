@@ -10,12 +10,12 @@ from typing import Any
 
 from attrs import frozen
 from routeiq_sdk import CLOCK, GraphError, Manifest, ServiceKey
-from routeiq_sdk.services import PEERS
+from routeiq_sdk.services import MODEL_CALLER, PEERS
 
 from .discover import api_problem
 
 Key = ServiceKey[Any]
-BUILTIN: frozenset[Key] = frozenset({CLOCK, PEERS})
+BUILTIN: frozenset[Key] = frozenset({CLOCK, PEERS, MODEL_CALLER})
 """What the kernel provides itself."""
 
 

@@ -10,26 +10,50 @@ path/to/file.py   one development file or package folder (not in production mode
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import Any
 
-from attrs import define, field
-from routeiq_sdk import GraphError
+from attrs import define, field, frozen
+from routeiq_sdk import GraphError, Manifest, ServiceKey
 
-from ..config import problems
-from ..config.problems import collecting
-from .discover import development
-from .order import missing
-
-if TYPE_CHECKING:
-    from routeiq_sdk import Manifest, ServiceKey
-
-    from .discover import Found
+from ..config.problems import collecting, nearest
+from .discover import Found, development, installed, manifest
+from .order import Order, missing, order
 
 Expression = str | Sequence[str]
 DEFAULT = "@default"
 GROUPS = {"@default": "standard, enabled by default", "@standard": "standard", "all": "everything installed", "none": "nothing"}
+
+
+@frozen
+class Chosen:
+    """`found` holds everything installed and the development files; `manifests` those of the enabled plugins."""
+
+    order: Order
+    manifests: Mapping[str, Manifest]
+    found: Mapping[str, Found]
+    reasons: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def choose(expression: Expression, disabled: Expression = (), mode: str = "development", configured: Expression = DEFAULT) -> Chosen:
+    """An ordered set of manifests. Raises `GraphError` with all problems of the step that fails."""
+    found = installed()
+    chosen = select(expression, disabled, found, cache(lambda name: manifest(found[name])), mode, configured=configured)
+    ordered = order(chosen.manifests.values(), known=chosen.others, disabled=chosen.disabled)
+    return Chosen(ordered, chosen.manifests, chosen.found, chosen.reasons, chosen.notes)
+
+
+def pick(name: str) -> tuple[Found, Manifest]:
+    """One installed plugin by name, or one development file."""
+    if is_path(name):
+        return development(name)
+    found = installed()
+    if name not in found:
+        raise GraphError(f"plugin {name} is not installed: see kernel plugins list{nearest(name, found)}")
+    return found[name], manifest(found[name])
 
 
 def select(
@@ -66,10 +90,6 @@ def is_path(item: str) -> bool:
     return item.endswith(".py") or "/" in item or "\\" in item
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    return problems.nearest(name, names, " (did you mean {}?)")
-
-
 @define
 class Selection:
     """`found` holds the development files too; `reasons` says why each enabled plugin is; `known` are the manifests read so far."""
@@ -83,10 +103,6 @@ class Selection:
     notes: tuple[str, ...] = ()
     removed: set[str] = field(factory=set)
     problems: list[str] = field(factory=list)
-
-    @property
-    def enabled(self) -> tuple[str, ...]:
-        return tuple(self.reasons)
 
     @property
     def manifests(self) -> dict[str, Manifest]:
@@ -106,51 +122,42 @@ class Selection:
             names = ", ".join(item for item in items if item not in edits)
             way_out = "either name exactly what to enable, or edit the configured set with + and - alone"
             self.problems.append(f"plugins: {names} beside {', '.join(edits)}: {way_out}")
-        elif edits:
-            self.apply(configured if configured != expression else DEFAULT, DEFAULT)
-            for item in edits:
-                self.edit(item)
         elif len(items) > 1 and {"none", "all"} & set(items):
             self.problems.append(f"plugins: {','.join(items)}: none and all stand alone")
         else:
+            if edits:
+                self.apply(configured if configured != expression else DEFAULT, DEFAULT)
             for item in items:
-                self.add(item, GROUPS.get(item) or (f"development file {item}" if is_path(item) else "named in the selection"))
-
-    def add(self, item: str, reason: str) -> None:
-        for name in self.names(item):
-            self.reasons.setdefault(name, reason)
+                self.edit(item)
 
     def edit(self, item: str) -> None:
-        if item[0] == "+":
-            self.add(item[1:], f"added with {item}")
+        if item[0] == "-":
+            for name in self.names(item[1:]):
+                self.reasons.pop(name, None)
+                self.removed.add(name)
             return
-        for name in self.names(item[1:]):
-            self.reasons.pop(name, None)
-            self.removed.add(name)
+        reason = GROUPS.get(item) or (f"development file {item}" if is_path(item) else "named in the selection")
+        for name in self.names(item.removeprefix("+")):
+            self.reasons.setdefault(name, f"added with {item}" if item[0] == "+" else reason)
 
     def names(self, item: str) -> list[str]:
         """The plugins that one item stands for."""
         if self.mode == "production" and (item == "all" or is_path(item)):
             self.problems.append(f"plugins: {item} is not allowed in production mode. Name installed plugins")
-        elif item in GROUPS:
-            return self.group(item)
+        elif item == "all":
+            return list(self.found)
+        elif item in ("@default", "@standard"):
+            standard = self.standard()
+            if not standard:
+                self.notes += (f"{item} is empty, because no plugin is standard: the distribution routeiq is not installed",)
+            return [name for name in standard if item == "@standard" or ((found := self.manifest(name)) and found.default_enabled)]
         elif is_path(item):
             return self.load(item)
         elif item in self.found:
             return [item]
-        else:
-            self.problems.append(f"plugins: {item or 'a name'} is not installed{nearest(item, self.found)}. See: kernel plugins list")
+        elif item != "none":
+            self.problems.append(f"plugins: {item or 'a name'} is not installed: see kernel plugins list{nearest(item, self.found)}")
         return []
-
-    def group(self, item: str) -> list[str]:
-        if item in ("none", "all"):
-            return list(self.found) if item == "all" else []
-        standard = self.standard()
-        if not standard:
-            self.notes += (f"{item} is empty, because no plugin is standard: the distribution routeiq is not installed",)
-        if item == "@standard":
-            return standard
-        return [name for name in standard if (manifest := self.manifest(name)) is not None and manifest.default_enabled]
 
     def load(self, path: str) -> list[str]:
         """A development file."""

@@ -18,8 +18,8 @@ from routeiq_sdk import Capability, GraphError, Manifest
 from routeiq_sdk.hooks import PROJECT
 from routeiq_sdk.specs import HOOKS, Specs
 
+from ..config.problems import nearest
 from .discover import blame, resolve
-from .select import nearest
 
 MARK = f"{PROJECT}_impl"
 OPTIONS = ("wrapper", "hookwrapper", "tryfirst", "trylast", "optionalhook", "specname")
@@ -129,5 +129,5 @@ def _hook_problems(name: str, options: Mapping[str, Any], method: Any) -> Iterat
         elif parameter.default is not parameter.empty:
             yield f"hook {name}, argument {parameter.name}: a default would hide that it is not passed. Remove the default"
         elif parameter.name not in spec.args:
-            hint = nearest(parameter.name, spec.args)
-            yield f"hook {name}, argument {parameter.name}: the hook has no such argument{hint}. It has {', '.join(spec.args)}"
+            close = nearest(parameter.name, spec.args)
+            yield f"hook {name}, argument {parameter.name}: no such argument; the hook has {', '.join(spec.args)}{close}"

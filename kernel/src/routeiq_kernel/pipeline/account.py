@@ -53,8 +53,8 @@ def _estimates(rc: Rc) -> bool:
         return False
     if rc.bound is None or rc.request is None or rc.graph.counter is None or rc.request.operation != "chat" or rc.forward is not None:
         return False
-    # a provider that refused or broke down charges nothing; one that was working when the client left does
-    return rc.first_token_s is not None or bool(rc.attempts and rc.attempts[-1].outcome == "cancelled")
+    # a provider that refused or broke down charges nothing; one that was working when the client left, or had said something, does
+    return rc.first_token_s is not None or rc.said > 0 or bool(rc.attempts and rc.attempts[-1].outcome == "cancelled")
 
 
 def cost_of(rc: Rc, usage: UsageParts | None) -> Cost | None:

@@ -209,6 +209,7 @@ async def _estimate(rc: Rc, request: Request, bound: Bound) -> str:
 async def _generate(rc: Rc, request: Request, bound: Bound, deadlines: Deadlines) -> str:
     rc.route_taken = "events"
     lose(rc, unsaid(request.content))
+    await prepared(rc, Call(deployment=bound.deployment, path="", headers=(), body=b"", stream=request.stream))  # it tells who counts
     events = bound.events.generate(request, bound.deployment)
     if request.stream:
         return await stream_events(rc, lambda _: generated(events), deadlines)

@@ -32,7 +32,7 @@ async def plan(rc: Rc, request: Request) -> tuple[Request, Sequence[Bound]]:
     one has no deployment left. Raises `Stopped` or `ClientError`."""
     while True:
         try:
-            return request, await _order(rc, request)
+            return request, await order(rc, request)
         except Nobody as nobody:
             seen = Failure(error=nobody.error, deployment=nobody.deployment, number=rc.tries, phase="plan", retried=0)
             chain = rc.graph.chains.on_upstream_error
@@ -43,7 +43,8 @@ async def plan(rc: Rc, request: Request) -> tuple[Request, Sequence[Bound]]:
             request = request.replace(model=decision.name)
 
 
-async def _order(rc: Rc, request: Request) -> Sequence[Bound]:
+async def order(rc: Rc, request: Request, only: str | None = None) -> Sequence[Bound]:
+    """Whom to ask, in this order. `only` is the id of the one deployment that may be asked. Raises as `plan` does, and `Nobody`."""
     chains = rc.graph.chains
     if chains.authorize:
         refusal = await ask(chains.authorize, rc.watch, request, rc)
@@ -52,6 +53,8 @@ async def _order(rc: Rc, request: Request) -> Sequence[Bound]:
     if len(request.model) > MAX_NAME:
         raise ClientError(f"model: longer than {MAX_NAME} characters", param="model", code="invalid_model")
     found = rc.graph.models.find(request.model) if rc.forward is None else rc.forward.found(request.model)
+    if only:
+        found = [bound for bound in found if bound.deployment.id == only]
     if not found:
         raise no_model(request.model)
     if rc.surface.refers and request.members and not is_plain(rc):
@@ -68,16 +71,16 @@ async def _order(rc: Rc, request: Request) -> Sequence[Bound]:
         made = structs.replace(made, hedge_after_s=delay_s)
     rc.plan = made
     by_id = {bound.deployment.id: bound for bound in found}
-    order = [by_id[deployment.id] for deployment in made.order if deployment.id in by_id]
+    ordered = [by_id[deployment.id] for deployment in made.order if deployment.id in by_id]
     choice = Choice(
         model=request.model, candidates=tuple(by_id), excluded=_excluded(rc, by_id, candidates), reason=made.reason,
-        order=tuple([bound.deployment.id for bound in order]), scores=made.scores,
+        order=tuple([bound.deployment.id for bound in ordered]), scores=made.scores,
         decided_by=rc.watch.answered if chosen else "",
     )  # fmt: skip
     rc.choices.append(choice)
-    if not order:
+    if not ordered:
         raise Nobody(_nobody(request.model, choice), found[0].deployment)
-    return order
+    return ordered
 
 
 def _excluded(rc: Rc, found: dict[str, Bound], candidates: Sequence[Deployment]) -> dict[str, str]:

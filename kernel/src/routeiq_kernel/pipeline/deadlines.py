@@ -15,6 +15,7 @@ MESSAGES = {
     "first_token": "The provider sent no content in time.",
     "idle": "The provider's stream stalled.",
     "total": "The provider's answer took too long.",
+    "called": "The answer to the gateway's own call took too long.",
     "draining": "The gateway is restarting and had to end this request.",
     "reloaded": "The gateway's configuration changed and this request ran past its time.",
 }

@@ -124,6 +124,8 @@ class _Pump:
             raise UpstreamError(error, "body")
         if not self.flowing and any(map(commits, events)):
             self.flowing = True  # what a plugin holds back has arrived all the same
+            if self.rc.rescue is None:
+                self.rc.said = self.rc.said or 1
             self.rc.watch.until, self.rc.watch.what = self.deadlines.total, "total"
         before = events
         events = await self.executor.feed(events)
@@ -136,7 +138,7 @@ class _Pump:
         if self.joiner is not None:
             events = self.joiner.feed(events)
         if not self.committed and self._commits(events):
-            self.committed = True
+            self.committed, self.rc.watch.until = True, NEVER
             self.rc.first_token_s = monotonic() - self.rc.started_s
         data = self.encoder.feed(events)
         if self.rc.kept is not None:

@@ -8,6 +8,7 @@ the order, those behind them) are held back unless every such plugin only observ
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 
 from msgspec import structs
 from routeiq_sdk import Deny, Hold, Response
@@ -23,23 +24,6 @@ Key = tuple[int, int]
 
 
 class Executor:
-    __slots__ = (
-        "_answer",
-        "_changed",
-        "_edited",
-        "_event_cells",
-        "_held",
-        "_made",
-        "_open",
-        "_order",
-        "_rc",
-        "_responders",
-        "_watch",
-        "_watchers",
-        "held_bytes",
-        "judges",
-    )
-
     def __init__(self, rc: Rc, watch: Watch, whole: bool) -> None:
         chains = rc.graph.chains
         self._rc, self._watch = rc, watch
@@ -55,7 +39,8 @@ class Executor:
         """Until the first edit the decoder's own order and stop reasons hold."""
         self._changed: set[Key] = set()
         """Blocks whose deltas a plugin replaced: their native final form is no longer theirs."""
-        self._made = 0
+        self._fresh = count(-1, -1)
+        """Blocks made by plugins have negative indices, each its own, until `Order` numbers them."""
         self.held_bytes = 0
 
     async def feed(self, events: Sequence[Event]) -> Sequence[Event]:
@@ -128,17 +113,19 @@ class Executor:
     def _hold(self, key: Key | None, event: Event) -> None:
         self._held.append((key, event))
         if isinstance(event, BlockDelta):
-            self.held_bytes += len(event.value)
-            if self.held_bytes > self._rc.graph.settings.limits.max_response_bytes:
-                raise Stopped(
-                    Error(kind="bad_gateway", code="answer_too_large", message="The answer is larger than the gateway may hold back.")
-                )
+            self._count(len(event.value))
+
+    def _count(self, more: int) -> None:
+        self.held_bytes += more
+        if self.held_bytes > self._rc.graph.settings.limits.max_response_bytes:
+            message = "The answer is larger than the gateway may hold back."
+            raise Stopped(Error(kind="bad_gateway", code="answer_too_large", message=message))
 
     async def _judge(self, key: Key) -> None:
         block = assemble(self._open.pop(key))
         if self._watchers:
             live = self._rc.graph.live
-            live.spawn(tell_aside(live.watchdog, self._watchers, block, self._rc))
+            live.spawn(tell_aside(live, self._watchers, block, self._rc))
         if not self.judges:
             return
         answer: list[Block] = [block]
@@ -149,7 +136,7 @@ class Executor:
             return
         self._edited = True
         place = next(at for at, (held, _) in enumerate(self._held) if held == key)
-        made: list[tuple[Key | None, Event]] = [(None, event) for each in answer for event in disassemble(each, key[0], self._fresh())]
+        made: list[tuple[Key | None, Event]] = [(None, event) for each in answer for event in disassemble(each, key[0], next(self._fresh))]
         self._held = self._held[:place] + made + [pair for pair in self._held[place:] if pair[0] != key]
 
     async def _judged(self, cell: object, block: Block) -> Sequence[Block]:
@@ -160,28 +147,19 @@ class Executor:
 
     def _flush(self, everything: bool) -> list[Event]:
         """Held events up to the first whose block is not judged yet."""
-        if not everything and self._held and self._held[0][0] is not None:
-            return []
-        count = len(self._held)
+        ready = len(self._held)
         if not everything:
-            count = next((at for at, (key, _) in enumerate(self._held) if key is not None), count)
-        out = [event for _, event in self._held[:count]]
-        self._held = self._held[count:]
-        self.held_bytes = 0 if not self._held else self.held_bytes
+            ready = next((at for at, (key, _) in enumerate(self._held) if key is not None), ready)
+        if not ready:
+            return []
+        out = [event for _, event in self._held[:ready]]
+        self._held = self._held[ready:]
+        self.held_bytes = self.held_bytes if self._held else 0
         return out
-
-    def _fresh(self) -> int:
-        """Blocks made by plugins have negative indices, each its own, until `Order` numbers them."""
-        self._made -= 1
-        return self._made
 
     async def _whole(self, events: Sequence[Event]) -> Sequence[Event]:
         self._answer += events
-        self.held_bytes += sum(len(event.value) for event in events if isinstance(event, BlockDelta))
-        if self.held_bytes > self._rc.graph.settings.limits.max_response_bytes:
-            raise Stopped(
-                Error(kind="bad_gateway", code="answer_too_large", message="The answer is larger than the gateway may hold back.")
-            )
+        self._count(sum(len(event.value) for event in events if isinstance(event, BlockDelta)))
         if not isinstance(self._answer[-1], MessageEnd):
             return [event for event in self._answer if isinstance(event, Error)]
         held, self._answer = self._answer, []
@@ -204,23 +182,20 @@ class Executor:
         if after is before:
             return events
         self._edited = True
-        made = [event for block in after.blocks for event in disassemble(block, choice, self._fresh())]
+        made = [event for block in after.blocks for event in disassemble(block, choice, next(self._fresh))]
         return _swapped(events, choice, made, after.stop)
 
 
 def _swapped(events: list[Event], choice: int, made: list[Event], stop: str | None) -> list[Event]:
     out: list[Event] = []
     for event in events:
-        mine = event.choice == choice
-        if mine and isinstance(event, BlockStart | BlockDelta | BlockStop):
-            out += made
-            made = []
-        elif mine and isinstance(event, Stop):
-            out += made
-            made = []
-            out.append(event if stop is None or stop == event.reason else replace(event, reason=stop, native=""))
-        else:
+        if event.choice != choice or not isinstance(event, BlockStart | BlockDelta | BlockStop | Stop):
             out.append(event)
+            continue
+        out += made
+        made = []
+        if isinstance(event, Stop):
+            out.append(event if stop is None or stop == event.reason else replace(event, reason=stop, native=""))
     return out
 
 
@@ -235,28 +210,19 @@ class Order:
         self._calls: set[int] = set()
 
     def tidy(self, events: Sequence[Event]) -> Sequence[Event]:
-        out: list[Event] | None = None
-        for place, event in enumerate(events):
-            kept = self._tidied(event)
-            if kept is not event and out is None:
-                out = list(events[:place])
-            if out is not None and kept is not None:
-                out.append(kept)
-        return events if out is None else out
+        return [kept for event in events if (kept := self._tidied(event)) is not None]
 
     def _tidied(self, event: Event) -> Event | None:
         kind = type(event)
         if kind is BlockDelta or kind is BlockStop:
             place = self._places.get((event.choice, event.index))  # type: ignore[attr-defined]
-            if place is None:
-                return None  # its start was dropped
-            return event if place == event.index else replace(event, index=place)  # type: ignore[attr-defined]
-        if kind is BlockStart:
+        elif kind is BlockStart:
             place = self.open(event)  # type: ignore[arg-type]
-            return event if place == event.index else replace(event, index=place)  # type: ignore[attr-defined]
-        if kind is Stop:
-            return self._stop(event)  # type: ignore[arg-type]
-        return event
+        else:
+            return self._stop(event) if kind is Stop else event  # type: ignore[arg-type]
+        if place is None:
+            return None  # its start was dropped
+        return event if place == event.index else replace(event, index=place)  # type: ignore[attr-defined]
 
     def open(self, event: BlockStart) -> int:
         """The index that this block gets."""

@@ -4,18 +4,19 @@ limits and accounting like any other. A JSON body is held, so that it can be sen
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from time import monotonic, time
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
-from msgspec import json
+from msgspec import json, structs
 from routeiq_sdk import Call, ClientError, Content, FailureMode, Hold, Message, Request, UpstreamError
 from routeiq_sdk.resources import UpstreamResponse
 from routeiq_sdk.stream import Error, Text
 from routeiq_sdk.wire import loads, members, patch, sse_data
 
 from ..runtime.graph import Bound, account
+from ..runtime.guard import fold
 from ..runtime.surfaces import PART
 from .attempts import Answer
 from .call import header, own_credentials, prepared, refused, send_whole
@@ -38,10 +39,9 @@ async def forward(rc: Rc, answer: Answer) -> str:
     _ask_gates(rc)
     job = rc.forward = Forward(rc)
     try:
-        model = await job.receive()
-        rc.request = Request(
-            format=rc.codec.name, model=model, stream=False, body=job.body, parse=job.content, operation=rc.operation, members=job.spans
-        )
+        rc.request = job.request(await job.receive())
+        if rc.graph.chains.on_request:
+            rc.request = job.changed(rc.request, await fold(rc.graph.chains.on_request, rc.watch, rc.request, rc))
         return await answer(rc, rc.request)
     finally:
         rc.forward = None  # it holds rc
@@ -108,6 +108,26 @@ class Forward:
         self._only = (name or bounds[0].deployment.group, bounds[0])
         return self._only[0]
 
+    def request(self, model: str) -> Request:
+        rc = self._rc
+        return Request(
+            format=rc.codec.name, model=model, stream=False, body=self.body, parse=self.content, operation=rc.operation, members=self.spans
+        )
+
+    def changed(self, old: Request, new: Request) -> Request:
+        """`new` is what `on_request` made of `old`. The model stays where an id or nothing at all says it."""
+        if new is old:
+            return old
+        self.body, self.spans = new.body, dict(new.members)
+        if new.edited:
+            before, after = old.content, new.content
+            if not self.spans or structs.replace(after, ext=before.ext) != before:
+                raise ClientError("A rule of this gateway changes what is sent, which it cannot here.", kind="denied", code="unreadable")
+            self.body = patch(self.body, self.spans, {name: after.ext.get(name) for name in {**before.ext, **after.ext}})
+            self.spans = members(self.body)
+        made = self.request(old.model)
+        return made.replace(model=new.model) if self._only is None else made
+
     def found(self, model: str) -> Sequence[Bound]:
         """The deployments that may get it. Raises `ClientError` when the model has some, and none of them can."""
         if self._only is not None and self._only[0] == model:
@@ -125,14 +145,15 @@ class Forward:
         return bound.upstream is not None and self._rc.codec in bound.spoken
 
     def content(self, _request: Request) -> Content:
-        """For whoever judges a request by its words: every text in a JSON body."""
+        """For whoever judges a request by its words: every text in a JSON body. `ext` has the members of one but for the model."""
         if self.upload or self._rc.surface.kind == "socket":
             raise ClientError("A rule of this gateway reads what is sent, which is not possible here.", kind="denied", code="unreadable")
         try:
             texts = [*_texts(loads(self.body))] if self.body else []
         except ValueError:
             texts = [self.body.decode("utf-8", "replace")]
-        return Content(messages=(Message(role="user", parts=tuple(map(Text, texts))),) if texts else ())
+        ext = {name: self.body[slice(*span)] for name, span in self.spans.items() if name != "model"}
+        return Content(messages=(Message(role="user", parts=tuple(map(Text, texts))),) if texts else (), ext=ext)
 
     async def run(self, bound: Bound, deadlines: Deadlines) -> str:
         rc, upload = self._rc, self.upload
@@ -179,6 +200,9 @@ class Forward:
         elif surface.model == "body" and self._named:
             edits: dict[str, bytes | None] = {name: value for name, value in deployment.defaults.items() if name not in self.spans}
             body = patch(self.body, self.spans, {**edits, "model": json.encode(deployment.model)})
+        if surface.owns and rc.method == "POST" and body and not self.upload:  # it makes something: not to be sent twice
+            headers.append(("content-length", str(len(body))))
+            body = _once(body)
         return Call(
             deployment=deployment, path=path, headers=tuple(headers), body=body, stream=False, query=query, forwarded=True,
             method="GET" if surface.kind == "socket" else rc.method, connect_timeout_s=rc.graph.settings.timeouts.connect_s,
@@ -243,6 +267,10 @@ def _check_path(rc: Rc) -> None:
             if UNSAFE.search(text):
                 raise ClientError("The path is not one that may be passed on.", code="invalid_path")
             text = unquote(text)
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
 
 
 def _texts(value: Any, depth: int = 0) -> Iterator[str]:

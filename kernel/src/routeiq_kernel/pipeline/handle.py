@@ -36,8 +36,6 @@ async def work(rc: Rc, headers: Headers, answer: Answer = answer) -> str:
     rc.ingress.listen()
     rc.watch.until = float("inf")
     request = rc.request = rc.codec.parse_request(body, rc.asked())
-    if request.stream:
-        rc.ingress.tick()
     if rc.graph.live.recorder is not None:
         rc.record = Record(time())
         rc.record.request = body
@@ -106,44 +104,50 @@ async def _local(rc: Rc) -> str:
     return "complete"
 
 
-def settle(rc: Rc) -> None:
-    """Exactly once, however the request ended."""
+async def settle(rc: Rc) -> None:
+    """Exactly once, however the request ended. `on_complete` runs in the request's task, which has nothing else left to do: another
+    one would cost as much as twenty plugins."""
     rc.ingress.stop()
     rc.egress.close()
-    live, chains = rc.graph.live, rc.graph.chains
+    live, chains, task = rc.graph.live, rc.graph.chains, rc.watch.task
     live.watchdog.watches.discard(rc.watch)
     live.watchdog.quiet.discard(rc.egress)
     live.requests.discard(rc)
     del rc.ingress, rc.egress  # they hold rc: without this cycle a request's megabytes go when it ends, not at the next collection
     if not (chains.on_complete or rc.record):
-        if not live.requests:
-            live.settle()
-    elif must_count(rc):
+        live.settle()
+    elif must_count(rc) or task.cancelling():
         live.spawn(_count_and_tell(rc, monotonic()))
     else:
-        _tell(rc, outcome(rc, monotonic()))
+        live.tasks.add(task)
+        try:
+            await _tell(rc, outcome(rc, monotonic()))
+        finally:
+            live.done(task)
 
 
 async def _count_and_tell(rc: Rc, ended_s: float) -> None:
     await count(rc)
-    _tell(rc, outcome(rc, ended_s))
+    await _tell(rc, outcome(rc, ended_s))
 
 
-def _tell(rc: Rc, ended: Outcome) -> None:
+async def _tell(rc: Rc, ended: Outcome) -> None:
     live, chains = rc.graph.live, rc.graph.chains
     if rc.record and live.recorder is not None:
         live.recorder.offer(rc, ended)
     if chains.on_complete:
-        live.spawn(tell_aside(live.watchdog, chains.on_complete, ended, rc))
-    elif not live.requests:
-        live.settle()
+        await tell_aside(live, chains.on_complete, ended, rc)
 
 
 def outcome(rc: Rc, ended_s: float) -> Outcome:
     usage, cost = bill(rc)
     if rc.attempts and rc.priced:
         rc.attempts[-1] = structs.replace(rc.attempts[-1], usage=rc.priced[0], cost=rc.priced[1])
-    first_s = next((each.started_s + each.first_token_s for each in rc.attempts if each.first_token_s is not None), None)
+    first_s = None
+    for each in rc.attempts:
+        if each.first_token_s is not None:
+            first_s = each.started_s + each.first_token_s
+            break
     return Outcome(
         status=rc.outcome_status, http_status=rc.http_status, error=rc.outcome_error, usage=usage, cost=cost,
         finish=rc.finish, model=rc.request.model if rc.request else "", deployment=rc.bound.deployment if rc.bound else None,

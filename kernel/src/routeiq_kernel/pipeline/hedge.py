@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from time import monotonic
 
 from routeiq_sdk import Attempt, Call, ClientError, Request, UpstreamError
@@ -83,27 +84,32 @@ class Race:
         return next((task for task in self._done() if not task.cancelled() and task.exception() is None), None)
 
     async def _content(self, bound: Bound, call: Call) -> UpstreamResponse:
-        codec, response = bound.codec, await self._begin(bound, call)
+        response = await self._begin(bound, call)
+        with ExitStack() as failing:
+            failing.callback(response.close)
+            begun = Begun(response, await self._beginning(bound, response))
+            failing.pop_all()
+        return begun
+
+    async def _beginning(self, bound: Bound, response: UpstreamResponse) -> list[bytes]:
+        """A whole answer, or a stream up to its first content."""
+        codec = bound.codec
         assert codec is not None
+        if not self._request.stream:
+            body = await response.read(self._rc.graph.settings.limits.max_response_bytes)
+            if (wrong := codec.check(body)) is not None:
+                raise UpstreamError(wrong, "body")
+            return [body]
         chunks: list[bytes] = []
-        has_content = False
-        try:
-            if not self._request.stream:
-                body = await response.read(self._rc.graph.settings.limits.max_response_bytes)
-                if (wrong := codec.check(body)) is not None:
-                    raise UpstreamError(wrong, "body")
-                return Begun(response, [body])
-            framer, tap = codec.framer(), codec.tap(self._request)
-            while not has_content and sum(map(len, chunks)) < HELD_BYTES and (data := await response.chunk()):
-                chunks.append(data)
-                signals = [tap.feed(frame) for frame in framer.feed(data)]
-                has_content = any(signal.content for signal in signals)
-                if not has_content and (wrong := next((signal.error for signal in signals if signal.error), None)):
-                    raise UpstreamError(wrong, "body")
-            return Begun(response, chunks)
-        except BaseException:
-            response.close()
-            raise
+        framer, tap = codec.framer(), codec.tap(self._request)
+        while sum(map(len, chunks)) < HELD_BYTES and (data := await response.chunk()):
+            chunks.append(data)
+            signals = [tap.feed(frame) for frame in framer.feed(data)]
+            if any(signal.content for signal in signals):
+                break
+            if wrong := next((signal.error for signal in signals if signal.error), None):
+                raise UpstreamError(wrong, "body")
+        return chunks
 
     async def _end(self, winner: asyncio.Task[UpstreamResponse] | None) -> None:
         """The one that counts is told of as this attempt, the other here."""
@@ -111,14 +117,13 @@ class Race:
         for task in losers:
             task.add_done_callback(_discard)
             task.cancel()
-        try:
+        with ExitStack() as failing:
+            if winner is not None:
+                failing.callback(winner.result().close)
             if losers:
                 await asyncio.wait(losers)
             self._tell(winner)
-        except BaseException:
-            if winner is not None:
-                winner.result().close()
-            raise
+            failing.pop_all()
 
     def _tell(self, winner: asyncio.Task[UpstreamResponse] | None) -> None:
         rc = self._rc

@@ -4,6 +4,7 @@ the client left; only `receive()` tells)."""
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -12,6 +13,10 @@ from routeiq_sdk.stream import Error
 from routeiq_sdk.wire import Headers
 
 from .context import Rc, Receive, Stopped
+from .watchdog import NEVER
+
+REST_BYTES = 64 * 1024
+REST_S = 1.0
 
 
 class Ingress:
@@ -49,6 +54,18 @@ class Ingress:
             if data:
                 return data
         return b""
+
+    async def rest(self) -> bool:
+        """Take in what is on its way of a small body, before the request is refused: a server closes a connection on which it answered
+        too early, and the client may have sent its next request there. False: more is to come, so the answer must say that it closes."""
+        length = self._rc.headers.get("content-length") or "0"
+        if int(length) <= REST_BYTES:
+            self._rc.watch.until = NEVER
+            with suppress(Stopped, TimeoutError):
+                async with asyncio.timeout(REST_S):
+                    while not self._ended:
+                        await self.piece(REST_BYTES)
+        return self._ended
 
     async def message(self) -> Any:
         """The next one of a WebSocket."""

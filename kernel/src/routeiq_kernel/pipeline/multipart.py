@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterator
+from sys import maxsize
 from tempfile import SpooledTemporaryFile
 from time import monotonic
 
@@ -166,14 +167,13 @@ class Upload:
             yield from _pieces(spool, span[0])
             yield model.encode()
             spool.seek(span[1])
-        yield from _pieces(spool, None)
+        yield from _pieces(spool)
 
     def close(self) -> None:
         self._spool.close()
 
 
-def _pieces(spool: SpooledTemporaryFile[bytes], count: int | None) -> Iterator[bytes]:
-    while data := spool.read(PIECE_BYTES if count is None else min(PIECE_BYTES, count)):
-        if count is not None:
-            count -= len(data)
+def _pieces(spool: SpooledTemporaryFile[bytes], count: int = maxsize) -> Iterator[bytes]:
+    while data := spool.read(min(PIECE_BYTES, count)):
+        count -= len(data)
         yield data

@@ -4,12 +4,14 @@ store that holds them is full."""
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from msgspec import DecodeError, Raw, json
-from routeiq_sdk import ClientError
+from routeiq_sdk import ClientError, RouteIQError
 from routeiq_sdk.wire import loads
 
 from ..runtime.graph import Bound
@@ -19,6 +21,7 @@ DAYS_30_S = 30 * 86400.0
 MOST_IDS = 16
 ID = re.compile(r"[\w.:/-]{1,256}")
 NOTHING = Raw(b"null")
+log = logging.getLogger("routeiq.owners")
 _members = json.Decoder(dict[str, Raw])
 _record = json.Decoder(tuple[str, str])
 
@@ -35,8 +38,9 @@ async def own(rc: Rc, *answers: bytes, by: str = "") -> None:
         return
     assert rc.principal is not None
     record = json.encode((bound.deployment.id, by or rc.principal.id))
-    for value in [each for answer in answers for each in read(answer, rc.surface.owns)]:
-        await store.compare_and_set(_key(value), None, record, DAYS_30_S)
+    with _done_already(rc, "an id stays unknown to the key that made it"):
+        for value in [each for answer in answers for each in read(answer, rc.surface.owns)]:
+            await store.compare_and_set(_key(value), None, record, DAYS_30_S)
 
 
 async def owner(rc: Rc, ids: Mapping[str, bool]) -> tuple[Bound, str] | None:
@@ -56,7 +60,10 @@ async def owner(rc: Rc, ids: Mapping[str, bool]) -> tuple[Bound, str] | None:
 
 async def _record_of(rc: Rc, key: str) -> bytes | None:
     store = rc.graph.store
-    raw = await store.get(key) if store is not None else None
+    try:
+        raw = await store.get(key) if store is not None else None
+    except RouteIQError as error:
+        raise ClientError("Whose this is cannot be looked up now. Try again.", kind="overloaded", code="state_store") from error
     if raw is None and store is not None and store.scope == "worker":
         raw = await rc.graph.live.exchange.recall(key)
         if raw is not None:
@@ -67,9 +74,19 @@ async def _record_of(rc: Rc, key: str) -> bytes | None:
 async def disown(rc: Rc, value: str) -> None:
     store = rc.graph.store
     if store is not None:
-        await store.delete(_key(value))
+        with _done_already(rc, "a deleted id stays its maker's"):
+            await store.delete(_key(value))
         if store.scope == "worker":
             rc.graph.live.exchange.forget(_key(value))
+
+
+@contextmanager
+def _done_already(rc: Rc, what: str) -> Iterator[None]:
+    """What the provider did, the client hears of, whether the store can take it or not."""
+    try:
+        yield
+    except RouteIQError as error:
+        log.warning("%s: %s", what, error, extra={"request_id": rc.request_id})
 
 
 def _sees_all(rc: Rc) -> bool:

@@ -75,7 +75,7 @@ class Recorder:
                 if len(self._queue) < BATCH:
                     await asyncio.sleep(0 if self._live.draining else BATCH_S)
                 batch, self._queue = self._queue[:BATCH], self._queue[BATCH:]
-                await tell_aside(self._live.watchdog, self._cells, batch)
+                await tell_aside(self._live, self._cells, batch)
                 self._size -= sum(len(each.request) + sum(map(len, each.upstream)) + sum(map(len, each.client)) for each in batch)
         finally:
             self._flushing = False

@@ -25,7 +25,7 @@ class Watch:
         self.what: Any = None
         self.fired: Any = None
         self.answered = ""
-        """The plugin that gave the last answer of a chain that ends with the first."""
+        """The plugin that gave the last answer of a chain that ends with the first, or that strangers cut off."""
 
     def disarm(self) -> None:
         """The cancellation was meant and is dealt with."""

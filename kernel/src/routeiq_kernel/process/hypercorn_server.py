@@ -44,14 +44,18 @@ async def serve(app: Any, config: Config, listener: socket, until: Until) -> Non
     def protocol() -> asyncio.StreamReaderProtocol:
         return asyncio.StreamReaderProtocol(Reader(loop=loop), connected, loop=loop)
 
-    server = await loop.create_server(protocol, sock=listener, backlog=config.backlog, ssl=config.create_ssl_context())
-    try:
-        await until()
-    finally:
-        server.close()
+    async def end_idle() -> None:
         await context.terminated.set()
         for connection in tuple(tasks.values()):
             connection.idle_task.end()
+
+    server = await loop.create_server(protocol, sock=listener, backlog=config.backlog, ssl=config.create_ssl_context())
+    try:
+        await until(end_idle)
+    finally:
+        server.close()
+        await asyncio.sleep(0)  # the last that were accepted begin
+        await end_idle()
         for limit_s in (config.graceful_timeout, LAST_S):
             if tasks:  # `asyncio.wait` takes no empty set
                 await asyncio.wait(tasks, timeout=limit_s)
@@ -189,7 +193,7 @@ class Idle:
             self._timer = None
 
     def end(self) -> None:
-        """The server ends: whoever is idle has waited long enough."""
+        """Whoever is idle has waited long enough."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -266,8 +270,6 @@ class Connection(TCPServer):
                 about = (self.app, self.config, self.context, tasks, self.state, tls, client, server, self.protocol_send)
                 self.protocol = Http1(self.reader.gate, self.writer.write, *about)
                 await self.idle_task.restart()
-                if self.context.terminated.is_set():
-                    self.idle_task.end()
                 await self._read_data()
         except OSError:
             pass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -28,14 +27,11 @@ def listen(settings: Settings) -> socket.socket:
     host, port = settings.host, settings.port
     try:
         family, _, _, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    except OSError as error:
-        raise CannotListen(f"kernel.host: {host!r} is no address of this machine: {error.strerror or error}") from None
-    both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
-    try:
+        both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
         sock = socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=both)
         _set_options(sock, settings)
     except OSError as error:
-        raise CannotListen(_why(error, host, port)) from None
+        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}. Choose another with --host or --port") from None
     return sock
 
 
@@ -70,15 +66,6 @@ def _set_options(sock: socket.socket, settings: Settings) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_S)
-
-
-def _why(error: OSError, host: str, port: int) -> str:
-    reasons = {
-        errno.EADDRINUSE: f"port {port} is in use: stop what listens there, or choose another with --port",
-        errno.EACCES: f"port {port} needs more rights (below 1024: root or CAP_NET_BIND_SERVICE): choose another with --port",
-        errno.EADDRNOTAVAIL: f"kernel.host: this machine has no address {host}",
-    }
-    return reasons.get(error.errno or 0, f"cannot listen on {host}:{port}: {error.strerror}")
 
 
 def url_of(sock: socket.socket, settings: Settings) -> str:

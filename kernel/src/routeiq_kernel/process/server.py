@@ -1,4 +1,5 @@
-"""The HTTP servers. Both get the inherited socket and stop when `until` returns: the drain is the gateway's, not theirs."""
+"""The HTTP servers. Both get the inherited socket and stop when `until` returns: the drain is the gateway's, not theirs. `until` gets
+what closes the idle connections, and from then on each other one when its answer ends."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from .listen import BACKLOG, tls_files
 if TYPE_CHECKING:
     from ..config.kernel import Settings
 
-Until = Callable[[], Awaitable[None]]
+EndIdle = Callable[[], Awaitable[None]]
+Until = Callable[[EndIdle], Awaitable[None]]
 KEEP_ALIVE_S = 75
 GRACE_S = 2
 """For connections that are still open after the drain: their requests have ended, or are past every limit."""
@@ -65,9 +67,14 @@ async def _uvicorn(app: Any, settings: Settings, listener: socket, until: Until)
 
         async def stop(self) -> None:
             try:
-                await until()
+                await until(self.end_idle)
             finally:
                 self.should_exit = True
+
+        async def end_idle(self) -> None:
+            for connection in tuple(self.server_state.connections):
+                if hasattr(connection, "cycle"):  # else it is a WebSocket
+                    connection.shutdown()
 
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:

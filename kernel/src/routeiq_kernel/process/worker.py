@@ -19,7 +19,7 @@ from ..config.load import Document
 from ..runtime.peers import Exchange
 from ..runtime.shared import Shared
 from .link import Link, Message, failure
-from .server import serve
+from .server import EndIdle, serve
 
 if TYPE_CHECKING:
     from ..web.app import Gateway
@@ -103,7 +103,7 @@ class Worker:
             await app.close()
         return 0
 
-    async def _serving(self) -> None:
+    async def _serving(self, end_idle: EndIdle) -> None:
         """Runs while the server serves; when it returns, the server stops."""
         app = self._the_app()
         report = self._seat.report or self._tell
@@ -115,6 +115,7 @@ class Worker:
         drain = app.graph.settings.drain
         if not self._orphan:
             await asyncio.sleep(drain.delay_s)
+        await end_idle()
         await app.drained(0.0 if self._orphan else drain.timeout_s)
 
     def _tell(self, message: Message) -> None:

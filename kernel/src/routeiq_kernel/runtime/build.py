@@ -19,11 +19,11 @@ from routeiq_sdk.services import ATTEMPT_POLICY, MODEL_CATALOG, PRICE_BOOK, TOKE
 from ..config.kernel import Settings, configured_plugins, kernel_settings
 from ..config.load import Document
 from ..config.models import deployments
-from ..config.plugins import check_sections, plugin_config, used
-from ..config.unsupported import warnings
-from ..graph.choose import Chosen, choose
+from ..config.strict import plugin_config, used
+from ..config.unsupported import check_sections, warnings
 from ..graph.discover import Found, blame
 from ..graph.order import order
+from ..graph.select import Chosen, choose
 from ..graph.verify import construct, load, verify
 from ..pipeline.recorder import Recorder
 from .chain import Chains, compile_cell

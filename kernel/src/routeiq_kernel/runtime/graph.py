@@ -150,9 +150,9 @@ class Live:
         """Work off the client's path. The graph is not closed before it ended."""
         task = asyncio.get_running_loop().create_task(work)
         self.tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self.done)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def done(self, task: asyncio.Task[None]) -> None:
         self.tasks.discard(task)
         self.settle()
 

@@ -60,6 +60,7 @@ async def _run(ends: bool, cells: Cells, watch: Watch, value: Any, *args: Any) -
                 if watch.fired is not None:
                     raise CancelledError from None  # it was meant for the whole task
                 if cause is None:
+                    watch.answered = cell.plugin
                     raise
                 cell.failed(cause)
             ended = monotonic()

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from routeiq_sdk import CLOCK, ConfigError, Deployment, GraphError, Manifest, ServiceKey
-from routeiq_sdk.services import PEERS
+from routeiq_sdk.services import MODEL_CALLER, PEERS
 
+from .caller import Caller
 from .meter import Cell
 from .peers import Exchange, Peers
 
@@ -31,7 +32,8 @@ class Ctx:
         self.services: Mapping[ServiceKey[Any], Any] = {}
         self.announced: list[str] = []
         self.kept: dict[str, Any] = {}
-        self.peers = Peers(manifest, exchange)
+        self.peers, self.caller = Peers(manifest, exchange), Caller(manifest.name)
+        self._builtin: Mapping[ServiceKey[Any], Any] = {CLOCK: time, PEERS: self.peers, MODEL_CALLER: self.caller}
 
     @property
     def state_dir(self) -> Path:
@@ -46,10 +48,8 @@ class Ctx:
         return found
 
     def optional(self, key: ServiceKey[T]) -> T | None:
-        if key == CLOCK:
-            return time  # type: ignore[return-value]  # the module has the clock's functions
-        if key == PEERS:
-            return self.peers  # type: ignore[return-value]
+        if key in self._builtin:
+            return self._builtin[key]  # type: ignore[no-any-return]
         if key not in (*self._manifest.requires, *self._manifest.optional):
             raise GraphError(f"plugin {self.name} asks for {key}: name it in `requires` or `optional` of its manifest")
         return self.services.get(key)

@@ -11,13 +11,15 @@ from os import urandom
 from time import monotonic
 from typing import Any, Protocol
 
+from routeiq_sdk import ClientError, Principal
 from routeiq_sdk.stream import Error
 from routeiq_sdk.wire import Headers
 from starlette.middleware.cors import CORSMiddleware
 
 from ..config.load import Document
 from ..graph.discover import blame
-from ..pipeline.context import Rc, Receive, Send, Stopped
+from ..pipeline.attempts import Answer, answer
+from ..pipeline.context import NO_HEADERS, Rc, Receive, Send, Stopped
 from ..pipeline.egress import Egress
 from ..pipeline.handle import settle, work
 from ..pipeline.ingress import Ingress
@@ -26,10 +28,10 @@ from ..runtime.graph import Graph, Live
 from ..runtime.meter import Cell
 from ..runtime.peers import Exchange
 from ..runtime.running import Running
-from ..runtime.surfaces import Found
 from .cold import HOST, cold_app
 from .errors import serve
 from .explain import explain_message
+from .inside import given, inner
 from .log import log_request
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9\-_.]{1,128}")
@@ -80,6 +82,7 @@ class Gateway:
         self._app, self._cold = apps
         graph.live.exchange.plugins = graph.plugins
         for running in graph.plugins:
+            running.ctx.caller.open(self.call)
             for cell in running.cells.values():
                 cell.alarm = self._alarm
 
@@ -97,31 +100,54 @@ class Gateway:
         request_id = wanted if wanted is not None and REQUEST_ID.fullmatch(wanted) else urandom(16).hex()
         found = self._find(scope["method"], scope["path"], headers, scope["query_string"].decode("latin-1"))
         if found:
-            await self._request(found, scope, receive, send, headers, request_id)
+            rc = Rc(self.graph, *found, scope, request_id)
+            rc.ingress, rc.egress = Ingress(rc, receive), Egress(rc, send)
+            await self._request(rc, headers, self._refusal(scope, headers))
         else:
             await self._cold({**scope, "type": "http", "routeiq.request_id": request_id}, receive, send)  # a WebSocket is refused as one
 
-    async def _request(self, found: Found, scope: dict[str, Any], receive: Receive, send: Send, headers: Headers, request_id: str) -> None:
-        graph = self.graph
-        rc = Rc(graph, *found, scope, request_id)
-        rc.ingress, rc.egress = Ingress(rc, receive), Egress(rc, send)
-        live = graph.live
+    async def call(self, principal: Principal, body: bytes, path: str, answer: Answer, timeout_s: float) -> tuple[int, bytes]:
+        """For `runtime.caller`."""
+        rc = inner(self.graph, "POST", path, NO_HEADERS, given(body), principal)
+        pieces, room = list[bytes](), rc.graph.settings.limits.max_response_bytes
+
+        async def send(message: Any) -> None:
+            nonlocal room
+            room -= len(piece := message.get("body", b""))
+            if room >= 0:
+                pieces.append(piece)
+
+        def expire() -> None:
+            if rc in rc.graph.live.requests:  # what settles it is not cut off
+                rc.watch.fire("called")
+
+        rc.egress = Egress(rc, send)
+        timer = asyncio.get_running_loop().call_later(timeout_s, expire)
+        try:
+            await self._request(rc, NO_HEADERS, DRAINING if self.refusing else None, answer)
+        finally:
+            timer.cancel()
+        if room < 0:
+            raise ClientError("The answer is larger than kernel.limits.max_response_bytes.", code="answer_too_large")
+        return rc.http_status, b"".join(pieces)
+
+    async def _request(self, rc: Rc, headers: Headers, refusal: Error | None, answer: Answer = answer) -> None:
+        live = rc.graph.live
         live.requests.add(rc)
         live.watchdog.watches.add(rc.watch)
         live.watchdog.quiet.add(rc.egress)
-        limit = graph.settings.max_concurrent_requests
+        limit = rc.graph.settings.max_concurrent_requests
         admitted = False
         try:
-            refusal = self._refusal(scope, headers)
             if refusal is None and limit:
                 admitted = self.slots.admit(limit)
                 refusal = None if admitted else OVER_CAPACITY
-            await serve(rc, work(rc, headers) if refusal is None else _stop(refusal))
+            await serve(rc, work(rc, headers, answer) if refusal is None else _stop(refusal))
         finally:
             if admitted:
                 self.slots.release()
-            settle(rc)
             log_request(rc)
+            await settle(rc)
 
     def _refusal(self, scope: dict[str, Any], headers: Headers) -> Error | None:
         if self.refusing:

@@ -104,6 +104,7 @@ async def respond(rc: Rc, error: Error, refused: Refused | None = None) -> None:
             await egress.end(_in_stream(rc, error))
         return
     rc.ingress.stop()
+    rc.hang_up = rc.hang_up or not await rc.ingress.rest()
     if refused is not None and refused.format == rc.codec.name:
         await egress.whole(refused.status, refused.headers, refused.body)
         return

@@ -5,14 +5,12 @@ What hooks up to `route` do to the state of plugins is done; `on_attempt` and `o
 
 from __future__ import annotations
 
-from asyncio import Queue
 from functools import partial
-from os import urandom
 from time import monotonic
 from typing import Any
 
 from msgspec import Struct, ValidationError, convert, to_builtins
-from routeiq_sdk import Principal, Request
+from routeiq_sdk import ClientError, Principal, Request
 from routeiq_sdk.crossing import unsaid
 from routeiq_sdk.wire import Headers
 
@@ -20,10 +18,10 @@ from ..pipeline.call import build_call, deadlines_of, lose
 from ..pipeline.choose import plan
 from ..pipeline.context import Rc, Receive
 from ..pipeline.handle import work
-from ..pipeline.ingress import Ingress
 from ..runtime.graph import Bound, Graph
 from ..runtime.guard import fold_sync
 from .errors import serve
+from .inside import given, inner
 
 PATH = "/v1/chat/completions"
 FORESEEN = ("path", "because", "losses", "held_back", "hedge_after_s", "deadlines_s", "headers")
@@ -44,21 +42,17 @@ async def explain_message(graph: Graph, message: dict[str, Any]) -> dict[str, An
         asked = convert(message, Question)
     except ValidationError as error:
         return _failure(str(error))
-    pieces: Queue[Any] = Queue()
-    pieces.put_nowait({"type": "http.request", "body": asked.body})
     headers = [(name.lower().encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in asked.headers]
-    return await explain(graph, asked.method, asked.path, Headers(headers), pieces.get)
+    return await explain(graph, asked.method, asked.path, Headers(headers), given(asked.body))
 
 
 async def explain(graph: Graph, method: str, path: str, headers: Headers, receive: Receive) -> dict[str, Any]:
     """`errors` where it does not come as far as a decision. `path` may have a query."""
-    path, _, query = path.partition("?")
-    path = path if path.startswith(graph.surfaces.base) else graph.surfaces.base + path
-    found = graph.surfaces.find(method, path, headers, query)
-    if found is None or found[0].kind == "local":
-        return _failure(f"{method} {path}: {'no provider is asked for this' if found else 'there is no such endpoint'}")
-    rc = Rc(graph, *found, {"method": method, "path": path, "query_string": query.encode("latin-1", "replace")}, urandom(16).hex())
-    rc.ingress, rc.principal, rc.gone = Ingress(rc, receive), OPERATOR, True  # nobody waits for an answer
+    try:
+        rc = inner(graph, method, path, headers, receive, OPERATOR)
+    except ClientError as unknown:
+        return _failure(unknown.message)
+    rc.gone = True  # nobody waits for an answer
     live, record = graph.live, dict[str, Any].fromkeys(FORESEEN)
     live.requests.add(rc)
     live.watchdog.watches.add(rc.watch)
@@ -75,7 +69,7 @@ async def explain(graph: Graph, method: str, path: str, headers: Headers, receiv
         return _failure(error.message)
     known = {id: graph.models.by_id[id].deployment for choice in rc.choices for id in choice.candidates}
     return {
-        "ok": True, "request_id": rc.request_id, "endpoint": f"{method} {path}", "operation": rc.operation, "format": rc.codec.name,
+        "ok": True, "request_id": rc.request_id, "endpoint": f"{rc.method} {rc.path}", "operation": rc.operation, "format": rc.codec.name,
         "stream": request and request.stream, "asked": request and request.model_in, "model": request and request.model,
         "denied_by": (is_denied and rc.watch.answered) or None,
         "error": error and {"status": error.http_status, "code": error.code, "message": error.message},

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from routeiq_sdk import Health, HealthCheck
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
     from .app import Gateway
 
 CHECK_S = 2.0
-STATES = ("healthy", "degraded", "failing")
+STATES = {"healthy": "ready", "degraded": "degraded", "failing": "not_ready"}
+"""A check's status → what the gateway is if it is the worst."""
 LIVE = ("/_health/live", "/livez", "/health/liveliness")
 READY = ("/_health/ready", "/readyz", "/health", "/health/readiness")
 
@@ -29,39 +29,26 @@ def health_routes(gateway: Gateway, graph: Graph, base: str) -> list[Route]:
         return Response(b'{"status":"alive","service":"routeiq"}', media_type="application/json")
 
     async def ready(request: Request) -> Response:
-        body = await readiness(gateway, graph)
-        body["request_id"] = request.scope["routeiq.request_id"]
-        status = 503 if body["status"] in ("draining", "not_ready") else 200
-        headers = {"retry-after": "1"} if status == 503 else None
+        found = await asyncio.gather(*map(_run, graph.checks))
+        checks = _own(graph) | {check.name: each for check, each in zip(graph.checks, found, strict=True)}
+        worst = max((each.status for each in checks.values()), key=list(STATES).index, default="healthy")
+        state, request_id = "draining" if gateway.draining else STATES[worst], request.scope["routeiq.request_id"]
+        body = {"status": state, "service": "routeiq", "config_hash": graph.hash, "checks": checks, "request_id": request_id}
+        status, headers = (503, {"retry-after": "1"}) if state in ("draining", "not_ready") else (200, None)
         return Response(msgspec.json.encode(body), status, headers, media_type="application/json")
 
-    tables: list[tuple[tuple[str, ...], Callable[[Request], Awaitable[Response]]]] = [(LIVE, live), (READY, ready)]
-    return [Route(base + path, handler, methods=["GET"]) for paths, handler in tables for path in paths]
+    return [*(Route(base + path, live) for path in LIVE), *(Route(base + path, ready) for path in READY)]
 
 
-async def readiness(gateway: Gateway, graph: Graph) -> dict[str, Any]:
-    checks: dict[str, dict[str, str]] = {name: {"status": found.status, "detail": found.detail} for name, found in _own(graph)}
-    for check, found in zip(graph.checks, await asyncio.gather(*map(_run, graph.checks)), strict=True):
-        checks[check.name] = {"status": found.status, "detail": found.detail}
-    states = {check["status"] for check in checks.values()}
-    if gateway.draining:
-        status = "draining"
-    elif "failing" in states:
-        status = "not_ready"
-    else:
-        status = "degraded" if "degraded" in states else "ready"
-    return {"status": status, "service": "routeiq", "config_hash": graph.hash, "checks": checks}
-
-
-def _own(graph: Graph) -> list[tuple[str, Health]]:
+def _own(graph: Graph) -> dict[str, Health]:
     """Plugins that fail open or are quarantined, and gates that fail."""
     now = monotonic()
-    found: list[tuple[str, Health]] = []
+    found: dict[str, Health] = {}
     for running in graph.plugins:
         bad = [cell for cell in running.cells.values() if cell.misses or cell.skip_until > now]
         what = "; ".join(f"{cell.hook}: {cell.failures} failures{', quarantined' if cell.skip_until > now else ''}" for cell in bad)
         state = Health("failing", running.dead) if running.dead else Health("degraded", what) if bad else Health()
-        found.append((f"plugin.{running.name}", state))
+        found[f"plugin.{running.name}"] = state
     return found
 
 

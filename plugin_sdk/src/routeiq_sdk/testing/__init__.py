@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .fakes import FakeClock, FakeProvider, MemoryStore, Recorder
     from .formats import codec, find_manifest, oracle
     from .gateway import AsgiTransport, Gateway, open_gateway
+    from .stores import StateStoreContract
     from .transcripts import Transcript, every_split, load, load_all, replay, shape, summary
     from .upstream import Exchange, FakeHttp
 
@@ -25,14 +26,15 @@ _HOMES = {
     "fakes": ("FakeClock", "FakeProvider", "MemoryStore", "Recorder"),
     "formats": ("codec", "find_manifest", "oracle"),
     "gateway": ("AsgiTransport", "Gateway", "open_gateway"),
+    "stores": ("StateStoreContract",),
     "transcripts": ("Transcript", "every_split", "load", "load_all", "replay", "shape", "summary"),
     "upstream": ("Exchange", "FakeHttp"),
 }
 
 __all__ = [
     "AsgiTransport", "Context", "Exchange", "FakeClock", "FakeHttp", "FakeProvider", "Gateway", "MemoryStore", "PluginContract",
-    "Recorder", "Transcript", "answer", "check_events", "codec", "deployment", "every_split", "find_manifest", "load", "load_all",
-    "open_gateway", "oracle", "rc", "replay", "request", "shape", "summary", "tool_call",
+    "Recorder", "StateStoreContract", "Transcript", "answer", "check_events", "codec", "deployment", "every_split", "find_manifest",
+    "load", "load_all", "open_gateway", "oracle", "rc", "replay", "request", "shape", "summary", "tool_call",
 ]  # fmt: skip
 
 

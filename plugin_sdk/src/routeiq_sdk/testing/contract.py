@@ -61,6 +61,8 @@ class _Watcher(Recorder):
 class PluginContract:
     plugin: ClassVar[str]
     """The entry point's name."""
+    selection: ClassVar[str] = ""
+    """What is enabled; default: the standard plugins and this one. One that takes the place of another leaves that out."""
     config: ClassVar[Mapping[str, Any]] = {}
     """The section `plugins.<plugin>`."""
     settings: ClassVar[Mapping[str, Any]] = {}
@@ -136,7 +138,7 @@ class PluginContract:
         whole["plugins"] = sections | ({self.plugin: section} if section else {})
         provider, recorder = FakeProvider(name="contract_model"), _Watcher()
         plugins = [(provider.manifest, provider), (recorder.manifest, recorder)]
-        async with open_gateway(whole, plugins=plugins, selection=f"+{self.plugin}") as gateway:
+        async with open_gateway(whole, plugins=plugins, selection=self.selection or f"+{self.plugin}") as gateway:
             yield gateway, recorder
 
     async def _open_once(self, extra: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
+from uuid import uuid4
 
 from ..context import Outcome, RequestContext
 from ..decisions import Attempt
@@ -121,32 +122,38 @@ class MemoryStore:
         return await self.get(key) is not None and self._values.pop(key, None) is not None
 
     async def lease(self, key: str, holder: str, ttl_s: float) -> Lease | None:
-        mine = await self.compare_and_set(f"lease:{key}", None, holder.encode(), ttl_s)
-        return _Lease(self, f"lease:{key}", holder.encode(), ttl_s) if mine else None
+        name, mine = f"\0lease:{key}", f"{holder} {uuid4().hex}".encode()
+        return _Lease(self, name, mine, ttl_s) if await self.compare_and_set(name, None, mine, ttl_s) else None
 
     async def publish(self, channel: str, message: bytes) -> None:
         for queue in self._queues.get(channel, []):
+            if queue.full():
+                queue.get_nowait()
             queue.put_nowait(message)
 
     def subscribe(self, channel: str) -> AsyncIterator[bytes]:
-        queue: asyncio.Queue[bytes] = asyncio.Queue()
+        queue: asyncio.Queue[bytes] = asyncio.Queue(1000)
         self._queues.setdefault(channel, []).append(queue)
-        return self._messages(channel, queue)
+        return _Messages(queue)
 
-    async def _messages(self, channel: str, queue: asyncio.Queue[bytes]) -> AsyncIterator[bytes]:
-        try:
-            while True:
-                yield await queue.get()
-        finally:
-            self._queues[channel].remove(queue)
+
+class _Messages:
+    def __init__(self, queue: asyncio.Queue[bytes]) -> None:
+        self._queue = queue
+
+    def __aiter__(self) -> _Messages:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await self._queue.get()
 
 
 class _Lease:
-    def __init__(self, store: MemoryStore, key: str, holder: bytes, ttl_s: float) -> None:
-        self._store, self._key, self._holder, self._ttl_s = store, key, holder, ttl_s
+    def __init__(self, store: MemoryStore, key: str, mine: bytes, ttl_s: float) -> None:
+        self._store, self._key, self._mine, self._ttl_s = store, key, mine, ttl_s
 
     async def renew(self) -> bool:
-        return await self._store.compare_and_set(self._key, self._holder, self._holder, self._ttl_s)
+        return await self._store.compare_and_set(self._key, self._mine, self._mine, self._ttl_s)
 
     async def release(self) -> None:
-        await self._store.compare_and_set(self._key, self._holder, None)
+        await self._store.compare_and_set(self._key, self._mine, None)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from time import time
 from typing import Any
+from urllib.parse import urlsplit
 
 from routeiq_sdk import Deployment
 from routeiq_sdk.services import DeploymentState
@@ -54,6 +55,27 @@ def _provider(deployments: list[dict[str, Any]]) -> dict[str, Any]:
     cooling = sum(each["state"] in WORST[:2] for each in deployments)
     status = "down" if cooling == len(deployments) else "degraded" if cooling else "healthy"
     return {"status": status, "deployments": len(deployments), "cooling": cooling}
+
+
+def endpoints(deployments: Sequence[Deployment], workers: Sequence[Sequence[dict[str, Any]]], *, details: bool) -> dict[str, Any]:
+    """`health` in the shape of LiteLLM's `GET /health`. Deployments of which nothing is known are in neither list."""
+    states = {each["id"]: each for each in health(deployments, workers)["deployments"]}
+    well = [_endpoint(each, None, details) for each in deployments if states[each.id]["state"] == "healthy"]
+    sick = [_endpoint(each, states[each.id]["last_error"], details) for each in deployments if states[each.id]["state"] in WORST[:2]]
+    return {"healthy_endpoints": well, "unhealthy_endpoints": sick, "healthy_count": len(well), "unhealthy_count": len(sick)}
+
+
+def _endpoint(deployment: Deployment, error: dict[str, Any] | None, details: bool) -> dict[str, Any]:
+    """An address may hold a credential before its host or behind its path: neither is told."""
+    told = {"model": f"{deployment.provider}/{deployment.model}"}
+    if not details:
+        return told
+    if deployment.api_base:
+        url = urlsplit(deployment.api_base)
+        told["api_base"] = f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+    if error:
+        told["error"] = f"{error['kind']}: {error['message']}"
+    return told | {"model_name": deployment.group, "model_id": deployment.id}
 
 
 def providers(deployments: Sequence[Deployment]) -> list[dict[str, Any]]:

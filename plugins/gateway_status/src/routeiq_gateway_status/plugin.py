@@ -8,14 +8,16 @@ from typing import Annotated, Any
 
 from attrs import frozen
 from msgspec import Meta
-from routeiq_sdk import Outcome, PluginContext, Reply, RequestContext, Route, hookimpl, setting
+from routeiq_sdk import Outcome, PluginContext, Reply, RequestContext, Route, Surface, hookimpl, setting
 from routeiq_sdk.services import AGENTS, DEPLOYMENT_HEALTH, PEERS, PRICE_BOOK, Agents, DeploymentHealth, Peers
-from routeiq_sdk.wire import dumps, member
+from routeiq_sdk.wire import Headers, dumps, member
 
 from . import pages
-from .health import health, packed, providers
+from .health import endpoints, health, packed, providers
 from .metrics import DIMENSIONS, MAX_RECENT, Metrics, Sum, latest
 
+KEYS = ("authorization", "x-api-key", "x-litellm-api-key")
+SEE_ALL = ("master", "anonymous")
 NONE, UNKNOWN = "none", "unknown"
 PROJECT_HEADERS = ("x-routeiq-project", "openai-project")
 PROJECT_NAMES = ("project", "project_id")
@@ -27,11 +29,14 @@ Limit = Annotated[int, Meta(ge=1, le=1000)]
 @frozen
 class Config:
     max_values: Limit = setting(100, help="agents, providers, models and projects that are counted each for itself, in a worker")
+    health_check_details: bool = setting(
+        True, key="general_settings.health_check_details", help="`GET /health` tells addresses, ids and errors, not models alone"
+    )
 
 
 class GatewayStatus:
     def __init__(self, config: Config) -> None:
-        self._limit = config.max_values
+        self._limit, self._details = config.max_values, config.health_check_details
         self.metrics = Metrics()
         self._priced = False
         self._agents: Agents | None = None
@@ -67,6 +72,19 @@ class GatewayStatus:
             outcome.model if deployment else NONE,
             (rc.principal and next(_projects(rc), None)) or NONE,
         ]
+
+    @hookimpl
+    def register_surfaces(self) -> Iterable[Surface]:
+        """Without a credential the path is the kernel's readiness."""
+        yield Surface(
+            method="GET", path="/health", kind="local", operation="health", format="openai", match=_has_key, handler=self._endpoints
+        )
+
+    async def _endpoints(self, rc: RequestContext) -> Reply:
+        if rc.principal is None or rc.principal.kind not in SEE_ALL:
+            return _problem(403, "master_key_required", "Only the master key may see the health of all models.")
+        found = await pages.gather(self._peers, "health")
+        return Reply(dumps(endpoints(self._ctx.deployments, found, details=self._details)))
 
     @hookimpl
     def register_routes(self) -> Iterable[Route]:
@@ -105,6 +123,10 @@ class GatewayStatus:
 
     def _answered(self, answers: list[Any]) -> dict[str, int]:
         return {"answered": len(answers), "of": self._peers.count}
+
+
+def _has_key(headers: Headers, _query: str) -> bool:
+    return any(name in headers for name in KEYS)
 
 
 def _projects(rc: RequestContext) -> Iterator[str]:

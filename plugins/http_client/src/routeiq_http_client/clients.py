@@ -50,6 +50,10 @@ STALE_S = 1.0
 """A server that had closed its idle end says so within a round trip; one that fails later may have done the work."""
 
 
+RESENT = (b"x-routeiq-resent", b"1")
+"""A header that is added to the answer of a request that was sent twice."""
+
+
 class Address(Struct, frozen=True):
     """A parsed URL, what errors call it, and the proxy on the way."""
 
@@ -117,7 +121,9 @@ class Clients:
             except (ClientOSError, ServerDisconnectedError) as error:
                 if once or connected.get() or not unanswered(error) or monotonic() - began_s > STALE_S:
                     raise
-                response = await self._fresh.request(method, address.url, data=_payload(body), **options)
+                answer = Answer(await self._fresh.request(method, address.url, data=_payload(body), **options), address.place)
+                answer.headers = [*answer.headers, RESENT]
+                return answer
         except (ClientError, OSError, ValueError) as error:
             raise failed(error, address.place, times.connect) from error
         return Answer(response, address.place)

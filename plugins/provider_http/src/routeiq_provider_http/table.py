@@ -111,7 +111,9 @@ FAMILIES = {
 OAUTH_TOKEN, OAUTH_BETA = "sk-ant-oat", "oauth-2025-04-20"
 """Anthropic's OAuth tokens travel as `Authorization: Bearer`, and only with this beta."""
 
-RETURNED = frozenset((b"retry-after", b"retry-after-ms", b"x-should-retry", b"request-id", b"anthropic-organization-id"))
+RETURNED = frozenset((
+    b"retry-after", b"retry-after-ms", b"x-should-retry", b"request-id", b"anthropic-organization-id", b"x-routeiq-resent",
+))  # fmt: skip
 RETURNED_PREFIXES = (b"x-ratelimit-", b"anthropic-ratelimit-", b"ratelimit", b"openai-", b"llm_provider-")
 RENAMED = {b"x-request-id": b"x-upstream-request-id"}
 """`x-request-id` of an answer is the gateway's own."""

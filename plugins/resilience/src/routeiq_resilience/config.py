@@ -72,6 +72,24 @@ class Config:
     panic_share: Share = setting(0.2, help="with a smaller share of healthy deployments all of a model's are used")
     retry_share: Annotated[float, Meta(ge=0)] = setting(0.2, help="retries for each request, over all requests of a worker")
     retries_per_s: Annotated[float, Meta(ge=0)] = setting(10.0, help="retries that are always allowed")
+    background_health_checks: bool = setting(
+        False, key="general_settings.background_health_checks", help="ask every deployment in each interval whether it answers"
+    )
+    health_check_interval: Annotated[float, Meta(gt=0)] = setting(
+        300.0, key="general_settings.health_check_interval", help="seconds between two checks of a deployment"
+    )
+    health_check_concurrency: Annotated[int, Meta(ge=1)] = setting(
+        4, key="general_settings.health_check_concurrency", help="checks at the same time"
+    )
+    health_check_timeout_s: Annotated[float, Meta(gt=0)] = setting(
+        60.0, env="HEALTH_CHECK_TIMEOUT_SECONDS", help="of one check; `model_info.health_check_timeout` of a deployment overrides it"
+    )
+    background_health_check_model_groups: tuple[str, ...] = setting(
+        (), key="general_settings.background_health_check_model_groups", help="models whose deployments are checked; unset: all"
+    )
+    health_check_ignore_transient_errors: bool = setting(
+        False, key="general_settings.health_check_ignore_transient_errors", help="a check's 429 or 408 changes nothing"
+    )
     seed: int | None = setting(None, help="draw the same waits every time, to replay a run; unset draws at random")
 
     def __attrs_post_init__(self) -> None:
@@ -107,7 +125,8 @@ class Config:
         chains = {name: getattr(self, name) for name in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")}
         named = {name: [each for entry in found for model, to in entry.items() for each in (model, *to)] for name, found in chains.items()}
         maps = ("rescue", "hedge_after_s", "first_content_s", "model_group_retry_policy")
-        return {**named, "default_fallbacks": [*self.default_fallbacks], **{name: [*getattr(self, name)] for name in maps}}
+        lists = ("default_fallbacks", "background_health_check_model_groups")
+        return {**named, **{name: [*getattr(self, name)] for name in (*lists, *maps)}}
 
 
 def _unknown(where: str, names: Iterable[str], known: list[str]) -> Iterable[str]:

@@ -91,7 +91,10 @@ class Decider:
 
     def serves(self, model: str) -> bool:
         """Whether a healthy deployment does."""
-        return any(map(self._health.is_healthy, members(self._health.deployments(), model)))
+        return bool(self._healthy(model))
+
+    def _healthy(self, model: str) -> list[Deployment]:
+        return [*filter(self._health.is_healthy, members(self._health.deployments(), model))]
 
     def _wait(self, failure: Failure, rc: RequestContext, done: Tried, allowed: int | None) -> float | None:
         """Seconds until the same deployment is asked again; None if it should not be."""
@@ -183,9 +186,12 @@ class Decider:
         return Rescue(mode, self._backoff.after(0.0) if target is failure.deployment else 0.0, model)
 
     def _target(self, failure: Failure, rc: RequestContext, done: Tried) -> tuple[str | None, Deployment]:
-        """Who goes on: the next deployment, another model, or the same deployment where there is nobody else."""
+        """Who goes on: the next deployment, one that a probe kept out, another model, or the same deployment where nobody else is."""
         if failure.upcoming is not None:
             return None, failure.upcoming
+        if done.probe == failure.deployment.id and (others := self._healthy(done.group)):
+            done.probe = ""
+            return done.group, others[0]
         choice = self._to(self.fallbacks(done, failure.deployment, rc), done)
         if not isinstance(choice, Model):
             return None, failure.deployment

@@ -29,6 +29,8 @@ from routeiq_sdk import (
 from routeiq_sdk import Health as Readiness
 from routeiq_sdk.services import ATTEMPT_POLICY, DEPLOYMENT_HEALTH, MODEL_CATALOG, PEERS, StreamTerms
 
+from .checker import checking, unchecked
+from .checks import is_check, rest_s, speaks_against
 from .circuit import Policy
 from .config import FAILS, Config
 from .decide import Decider, is_own_key
@@ -69,7 +71,10 @@ class Resilience:
         self._health.clock = ctx.service(CLOCK)
         self._health.deployments = lambda: ctx.deployments
         self._decider.catalog = ctx.optional(MODEL_CATALOG)
-        async with shared(self._health, ctx.service(PEERS), ctx.optional(STATE_STORE)):
+        async with (
+            shared(self._health, ctx.service(PEERS), ctx.optional(STATE_STORE)),
+            checking(self._config, ctx, Random(self._config.seed)),
+        ):
             yield
 
     @hookimpl
@@ -83,7 +88,10 @@ class Resilience:
     async def _readiness(self) -> Readiness:
         states = self._health.status() if self._health.open else ()
         bad = [f"{each.deployment.group} ({each.deployment.id}) {each.state}" for each in states if each.state != "healthy"]
-        return Readiness("degraded", f"{len(bad)} of {len(states)}: {', '.join(bad)[:1000]}") if bad else Readiness()
+        if bad:
+            return Readiness("degraded", f"{len(bad)} of {len(states)}: {', '.join(bad)[:1000]}")
+        left = unchecked(self._config, self._health.deployments()) if self._config.background_health_checks else ()
+        return Readiness(detail=f"no background check of {', '.join(left)[:1000]}" if left else "")
 
     @hookimpl
     async def on_request(self, request: Request, rc: RequestContext) -> Request | None:
@@ -132,8 +140,12 @@ class Resilience:
             self._health.seen(attempt, streamed=rc.request is not None and rc.request.stream)
             return
         silent = error.kind == "gateway_timeout" and error.status == 0
-        asked_s = error.retry_after_s if (error.retry_after_s or 0.0) > self._config.max_retry_after_s else None
-        self._health.seen(attempt, silent=silent, counts=_counts(attempt, rc), asked_s=asked_s)
+        if is_check(rc):
+            counts, asked_s = speaks_against(error, attempt.deployment, self._config), rest_s(error, self._config)
+        else:
+            counts = _counts(attempt, rc)
+            asked_s = error.retry_after_s if (error.retry_after_s or 0.0) > self._config.max_retry_after_s else None
+        self._health.seen(attempt, silent=silent, counts=counts, asked_s=asked_s)
 
     def hedge_after_s(self, model: str, deployments: Sequence[Deployment]) -> float | None:
         return named(self._config.hedge_after_s, model, deployments[0].group) if deployments else None

@@ -49,6 +49,7 @@ class When:
     max_tokens: int | None = setting(None, help="at most so many tokens of input")
     has: tuple[Modality, ...] = setting((), help="all of these are in the request")
     region: Several = setting((), help="the region that the request asks for; * stands for any text")
+    operation: Several = setting((), help="what is asked for; unset: chats, and for a rule that names no model everything")
 
     def __attrs_post_init__(self) -> None:
         if self.last_message is not None:

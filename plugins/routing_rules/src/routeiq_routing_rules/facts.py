@@ -22,9 +22,14 @@ PLURAL = {"image": "images", "audio": "audio", "video": "video", "document": "do
 
 
 class Facts:
-    def __init__(self, request: Request, headers: Headers, agent: str | None, tiers: dict[str, Globs]) -> None:
+    """`is_forwarded`: what is asked for is no chat, and is passed on."""
+
+    def __init__(self, request: Request, headers: Headers, agent: str | None, tiers: dict[str, Globs], is_forwarded: bool = False) -> None:
         self._request, self._headers, self._tiers = request, headers, tiers
-        self.agent, self.model, self.group = agent, request.model_in, request.model
+        self.agent, self.model, self.group, self.operation = agent, request.model_in, request.model, request.operation
+        self.is_forwarded = is_forwarded
+        self.is_read = bool(request.body)
+        """False for uploads and WebSockets."""
 
     @cached_property
     def tiers(self) -> frozenset[str]:

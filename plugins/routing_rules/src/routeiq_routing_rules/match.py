@@ -25,15 +25,18 @@ class Ready:
         self._agents = frozenset(named(agent) or agent for agent in several(when.agent))
         self._tiers = frozenset(several(when.tier))
         self._has = frozenset(when.has)
-        globs = {name: several(getattr(when, name)) for name in ("model", "user_agent", "region", "tag")}
+        globs = {name: several(getattr(when, name)) for name in ("operation", "model", "user_agent", "region", "tag")}
         self._like = {name: Globs(patterns) for name, patterns in globs.items() if patterns}
         self._tag = self._like.pop("tag", None)
+        self._is_for_chats = not when.operation and (rule.model is not None or rule.fallbacks is not None)
         self._pattern: Any = None if when.last_message is None else compile_pattern(when.last_message)
         only = rule.only
         self._only = {name: Globs(several(getattr(only, name))) for name in ("region", "provider", "tag") if getattr(only, name)}
 
     def unmet(self, facts: Facts) -> str | None:
         """None: everything holds, but for the number of tokens."""
+        if self._is_for_chats and facts.is_forwarded:
+            return "operation is another"
         if self._agents and facts.agent not in self._agents:
             return f"agent is {facts.agent or 'unknown'}"
         if self._tiers and not self._tiers & facts.tiers:
@@ -44,6 +47,8 @@ class Ready:
                 return f"{name} is another"
         if self._tag and not any(map(self._tag, facts.tags)):
             return "no such tag"
+        if not facts.is_read and (self._has or self._pattern is not None or self.counts):
+            return "what is sent is not read"
         if missing := self._has and self._has - facts.has:
             return f"no {' and no '.join(sorted(missing))}"
         if self._pattern is not None and self._pattern.search(facts.last_message) is None:

@@ -87,7 +87,7 @@ class RoutingRules(Agents):
 
     @hookimpl
     async def on_request(self, request: Request, rc: RequestContext) -> Request | None:
-        facts = Facts(request, rc.headers, self.said(request, rc.headers), self._tiers)
+        facts = Facts(request, rc.headers, self.said(request, rc.headers), self._tiers, rc.surface.kind != "generate")
         rule, passed = await self._first(facts)
         rc.state[STATE] = Decision(facts.agent, rule and rule.name, passed)
         changed = without(request, MEMBER) if MEMBER in request.members else request

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 from math import inf
+from uuid import uuid4
 
 from routeiq_sdk import RouteIQError
 from routeiq_sdk.services import Clock
@@ -51,7 +52,8 @@ class Store:
         return self._get(_checked(key)) is not None and self._values.pop(key, None) is not None
 
     async def lease(self, key: str, holder: str, ttl_s: float) -> MemoryLease | None:
-        name, mine = LEASE + key, holder.encode()
+        """The value also names this very lease: one that ran out cannot touch the next, whoever holds that."""
+        name, mine = LEASE + key, f"{holder} {uuid4().hex}".encode()
         return MemoryLease(self, name, mine, ttl_s) if self._swap(name, None, mine, ttl_s) else None
 
     async def publish(self, channel: str, message: bytes) -> None:
@@ -104,15 +106,15 @@ class Store:
 class MemoryLease:
     """Implements `routeiq_sdk.services.Lease`."""
 
-    def __init__(self, store: Store, name: str, holder: bytes, ttl_s: float) -> None:
-        self._store, self._name, self._holder, self._ttl_s = store, name, holder, ttl_s
+    def __init__(self, store: Store, name: str, mine: bytes, ttl_s: float) -> None:
+        self._store, self._name, self._mine, self._ttl_s = store, name, mine, ttl_s
 
     async def renew(self) -> bool:
         """False when it ran out, even if nobody else has taken it."""
-        return self._store._swap(self._name, self._holder, self._holder, self._ttl_s)
+        return self._store._swap(self._name, self._mine, self._mine, self._ttl_s)
 
     async def release(self) -> None:
-        self._store._swap(self._name, self._holder, None, None)
+        self._store._swap(self._name, self._mine, None, None)
 
 
 def _checked(key: str) -> str:
