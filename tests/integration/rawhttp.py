@@ -48,10 +48,9 @@ def read_answer(connection: socket.socket) -> Answer:
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    while len(body) < int(headers.get("content-length", 1 << 62)):
+    while len(body) < int(headers.get("content-length", 1 << 62)) and not body.endswith(b"\r\n0\r\n\r\n"):
         more = _receive(connection)
-        if not more or (body + more).endswith(b"\r\n0\r\n\r\n"):
-            body += more
+        if not more:
             break
         body += more
     return Answer(int(first.split(" ")[1]), headers, body)

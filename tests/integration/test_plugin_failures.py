@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from .harness import ADMIN, CALLS, GatewayProcess, chat, error_of, litellm
 from .plugins import plugin, plugin_folder
+from .rawhttp import HEAD, connect, read_answer
 from .wall import Wall
 
 SECRET = "words-of-the-exception"
@@ -147,6 +149,36 @@ def test_the_gateways_log_names_plugin_and_hook_with_the_reason(failing: Gateway
     with failing.client(headers={"x-naughty": "shut:route:raises"}) as client:
         client.post("/v1/chat/completions", json=chat("Hello."))
     assert "plugin shut, hook route" in failing.logs() and SECRET in failing.logs()
+
+
+SLOW = """
+    def __init__(self):
+        self.next = asyncio.Event()
+
+    @hookimpl
+    async def on_complete(self, outcome, rc):
+        if rc.headers.get("x-next"):
+            self.next.set()
+        await self.next.wait()
+"""
+
+
+@pytest.mark.parametrize("server", ["hypercorn", "uvicorn"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_slow_notify_hook_does_not_hold_up_the_next_request_of_its_connection(
+    wall: Wall, tmp_path: Path, server: str, stream: bool
+) -> None:
+    env = plugin_folder(tmp_path, slow=plugin("slow", SLOW, manifest="hook_timeout_s=20"))
+    with (
+        GatewayProcess(tmp_path, litellm(wall.url), "--plugins", "+slow", "--server", server, env=env) as gateway,
+        connect(gateway) as connection,
+    ):
+        for more in ("", "X-Next: 1\r\n"):
+            body = json.dumps(chat("Hello.", stream=stream))
+            connection.sendall(f"{HEAD}{more}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+            answer = read_answer(connection)
+            assert (answer.status, answer.headers.get("connection")) == (200, None)
+        assert failures(gateway, "slow", "on_complete") == 0
 
 
 LEAKS = """

@@ -15,6 +15,8 @@ from routeiq_sdk.testing.gateway import open_gateway
 
 
 class Answer:
+    due_s = 0.0
+
     def __init__(self, tick: Any) -> None:
         self.tick = tick
 

@@ -62,7 +62,6 @@ class Tls:
 @frozen
 class Cors:
     origins: tuple[str, ...] = setting((), env="ROUTEIQ_CORS_ORIGINS", help='web origins that may call the gateway, or "*"')
-    headers: tuple[str, ...] = setting((), help="further request headers that they may send")
     credentials: bool = setting(False, help="whether they may send cookies")
 
 

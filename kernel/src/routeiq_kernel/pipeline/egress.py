@@ -19,7 +19,21 @@ STREAM_HEADERS: RawHeaders = [(b"cache-control", b"no-cache"), (b"x-accel-buffer
 
 
 class Egress:
-    __slots__ = ("_alive", "_rc", "_send", "_stall_s", "busy", "done", "ended", "headers", "last_s", "plain", "started", "streaming")
+    __slots__ = (
+        "_alive",
+        "_rc",
+        "_send",
+        "_stall_s",
+        "busy",
+        "done",
+        "due_s",
+        "ended",
+        "headers",
+        "last_s",
+        "plain",
+        "started",
+        "streaming",
+    )
 
     def __init__(self, rc: Rc, send: Send) -> None:
         self._rc, self._send = rc, send
@@ -28,7 +42,7 @@ class Egress:
         self.started = self.ended = self.streaming = self.busy = self.done = self.plain = False
         self.headers: RawHeaders = []
         """The provider's headers that go with the status line."""
-        self.last_s = 0.0
+        self.last_s = self.due_s = 0.0
 
     def wait(self) -> None:
         """A streamed answer is being waited for: keepalives from now on."""
@@ -43,7 +57,7 @@ class Egress:
             self._alive = None
         lines = [*headers, (b"content-length", b"%d" % len(body))]
         await self._start(status, lines)
-        await self._out(body, last=True)
+        await self.write(body, last=True)
 
     async def start_stream(self) -> None:
         self.streaming = True
@@ -62,36 +76,15 @@ class Egress:
         await self._send(message)
         watch.until = NEVER
 
-    async def write(self, data: bytes) -> None:
-        if self._alive is not None:
-            self._rc.watch.until, self._rc.watch.what = monotonic() + self._stall_s, "client"
-            await self._alive
-        if not self.started:
-            await self.start_stream()
-        await self._out(data)
-
-    async def end(self, data: bytes = b"") -> None:
-        if self._alive is not None:
-            self._rc.watch.until, self._rc.watch.what = monotonic() + self._stall_s, "client"
-            await self._alive
-        if not self.started:
-            await self.start_stream()
-        await self._out(data, last=True)
-
-    async def _start(self, status: int, lines: RawHeaders) -> None:
-        rc = self._rc
-        lines = lines + own_headers(rc, self.plain)  # a plugin may fail here: then nothing has been sent
-        self.started = self.busy = True
-        rc.http_status = status
-        try:
-            await self._send({"type": "http.response.start", "status": status, "headers": lines})
-        finally:
-            self.busy = False
-
-    async def _out(self, data: bytes, last: bool = False) -> None:
-        self.busy, self.ended = True, last
+    async def write(self, data: bytes, last: bool = False) -> None:
         rc = self._rc
         watch = rc.watch
+        if self._alive is not None:
+            watch.until, watch.what = monotonic() + self._stall_s, "client"
+            await self._alive
+        if not self.started:
+            await self.start_stream()
+        self.busy, self.ended = True, last
         now = monotonic()
         watch.until, watch.what = now + self._stall_s, "client"
         try:
@@ -105,6 +98,19 @@ class Egress:
         if rc.record is not None:
             rc.record.add(rc.record.client, data)
 
+    async def end(self, data: bytes = b"") -> None:
+        await self.write(data, last=True)
+
+    async def _start(self, status: int, lines: RawHeaders) -> None:
+        rc = self._rc
+        lines = lines + own_headers(rc, self.plain)  # a plugin may fail here: then nothing has been sent
+        self.started = self.busy = True
+        rc.http_status = status
+        try:
+            await self._send({"type": "http.response.start", "status": status, "headers": lines})
+        finally:
+            self.busy = False
+
     def tick(self, now: float) -> None:
         """Called by the watchdog."""
         if self.ended:
@@ -115,6 +121,7 @@ class Egress:
         timeouts = self._rc.graph.settings.timeouts
         if now - self.last_s > (timeouts.keepalive_s if self.started else timeouts.headers_after_s):
             self._alive = asyncio.get_running_loop().create_task(self._keep_alive(now))
+        self.due_s = self.last_s + min(timeouts.keepalive_s, timeouts.headers_after_s)
 
     async def _keep_alive(self, now: float) -> None:
         try:

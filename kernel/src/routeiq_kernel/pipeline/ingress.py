@@ -16,7 +16,7 @@ from .context import Rc, Receive, Stopped
 from .watchdog import NEVER
 
 REST_BYTES = 64 * 1024
-REST_S = 1.0
+REST_S = 0.25
 
 
 class Ingress:

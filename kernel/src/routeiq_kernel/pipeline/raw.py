@@ -5,7 +5,7 @@ end marker is added where the stream is complete without it."""
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 
 from routeiq_sdk import UpstreamError
@@ -103,8 +103,14 @@ def _wait(rc: Rc, tap: Tap, deadlines: Deadlines, flowing: bool, committed: bool
         watch.until = min(watch.until, monotonic() + SILENCE_S)
 
 
-def _lumps(frames: list[bytes], plain: Callable[[list[bytes]], bool]) -> Iterator[tuple[bytes, int]]:
+def _lumps(frames: list[bytes], plain: Callable[[list[bytes]], bool]) -> Iterable[tuple[bytes, int]]:
     """Events that are plain together and how many they are, or one that must be fed, and 0."""
+    if len(frames) == 1:
+        return ((frames[0], 0),)
+    return _tried(frames, plain)
+
+
+def _tried(frames: list[bytes], plain: Callable[[list[bytes]], bool]) -> Iterator[tuple[bytes, int]]:
     place, many = 0, 1
     while place < len(frames):
         some = frames[place : place + many]

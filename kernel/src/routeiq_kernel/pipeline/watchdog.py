@@ -41,6 +41,9 @@ class Watch:
 
 
 class Quiet(Protocol):
+    due_s: float
+    """When it wants to be looked at."""
+
     def tick(self, now: float) -> None: ...
 
 
@@ -60,5 +63,5 @@ class Watchdog:
         for watch in tuple(self.watches):
             if watch.until < now:
                 watch.fire(watch.what)
-        for answer in tuple(self.quiet):
+        for answer in [answer for answer in self.quiet if answer.due_s <= now]:
             asyncio.get_running_loop().call_soon(answer.tick, now)
