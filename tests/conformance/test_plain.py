@@ -65,7 +65,17 @@ TWO = [b'data: {"choices":[{"delta":{"content":"a"}}]}\ndata: {"choices":[{"delt
 """One event of two lines, which is no JSON."""
 
 
-@pytest.mark.parametrize("frames", [CUT, TWO, [*CUT, *TWO], [b"data: \n\n"], [b": ping\n\n"], [b"data: [DONE]\n\n"], [b"\n\n"]])
+ONE = b'{"choices":[{"delta":{"content":"a"}}]}'
+DOUBLE = [b"data: " + ONE + ONE + b"\n\n", b"data: \n\n"]
+ACROSS = [b"data: " + ONE + b"{\n\n", b"data: " + ONE[1:] + b"\n\n"]
+UNSPACED = [b"data:[DONE]\n\n", b"data: " + ONE + b"\ndata: " + ONE + b"\n\n"]
+"""As many values as events, and no event has just one."""
+CALLED = [b'data: {"choices":[{"delta":{"content":"a","function_call":{"name":"f"}}}]}\n\n']
+
+
+@pytest.mark.parametrize(
+    "frames", [DOUBLE, ACROSS, UNSPACED, CALLED, CUT, TWO, [*CUT, *TWO], [b"data: \n\n"], [b": ping\n\n"], [b"data: [DONE]\n\n"], [b"\n\n"]]
+)
 def test_what_is_no_event_of_its_own_is_looked_at(frames: list[bytes]) -> None:
     begun = [frame for frame in texts("openai") if b"Once" in frame]
     good = begun[0]

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from routeiq_sdk.testing import oracle
 
+from .forwarding import Provider
 from .harness import GatewayProcess, litellm
 from .wall import Wall
 
@@ -23,6 +24,19 @@ def gateway(wall: Wall, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ga
     """With LiteLLM's configuration of two OpenAI-compatible deployments, one of Anthropic and the demo model."""
     with GatewayProcess(tmp_path_factory.mktemp("gateway"), litellm(wall.url, debug_headers=True)) as gateway:
         yield gateway
+
+
+@pytest.fixture(scope="module")
+def one() -> Iterator[Provider]:
+    """With `two`, the providers of what is passed on."""
+    with Provider("a") as provider:
+        yield provider
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[Provider]:
+    with Provider("b") as provider:
+        yield provider
 
 
 @pytest.fixture

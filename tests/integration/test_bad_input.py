@@ -230,6 +230,13 @@ def test_keys_are_checked_before_the_body_is_read(gateway: GatewayProcess) -> No
         assert read_answer(connection).status == 401
 
 
+def test_an_unknown_path_says_that_the_connection_closes_when_the_body_does_not_come(gateway: GatewayProcess) -> None:
+    with connect(gateway) as connection:
+        connection.sendall((HEAD.replace("/v1/chat/completions", "/nowhere") + "Content-Length: 2\r\n\r\n").encode())
+        answer = read_answer(connection)
+        assert (answer.status, answer.headers.get("connection")) == (404, "close")
+
+
 BAD_KEY = HEAD.replace("sk-master", "sk-wrong")
 
 

@@ -26,18 +26,6 @@ UPLOAD = (
 
 
 @pytest.fixture(scope="module")
-def one() -> Iterator[Provider]:
-    with Provider("a") as provider:
-        yield provider
-
-
-@pytest.fixture(scope="module")
-def two() -> Iterator[Provider]:
-    with Provider("b") as provider:
-        yield provider
-
-
-@pytest.fixture(scope="module")
 def gateway(one: Provider, two: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     folder = tmp_path_factory.mktemp("forward")
     limits = {"max_body_bytes": 100_000, "max_upload_bytes": 30_000_000, "body_timeout_s": 1}

@@ -35,18 +35,6 @@ EDITOR = plugin(
 
 
 @pytest.fixture(scope="module")
-def one() -> Iterator[Provider]:
-    with Provider("a") as provider:
-        yield provider
-
-
-@pytest.fixture(scope="module")
-def two() -> Iterator[Provider]:
-    with Provider("b") as provider:
-        yield provider
-
-
-@pytest.fixture(scope="module")
 def gateway(one: Provider, two: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     folder = tmp_path_factory.mktemp("rules")
     settings = config(one, two, plugins="+watcher,+editor")

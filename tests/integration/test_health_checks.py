@@ -172,6 +172,34 @@ def test_a_gateway_that_is_stopped_during_a_check_ends_well(wall: Wall, tmp_path
         assert "Traceback" not in gateway.logs() and "did not end" not in gateway.logs()
 
 
+def test_a_check_that_hangs_holds_up_neither_the_others_nor_a_client_nor_the_end(wall: Wall, tmp_path: Path, tag: str) -> None:
+    models = [named(tag, "slow", wall, user=f"wall:gate?name={tag}"), named(tag, "well", wall)]
+    with GatewayProcess(tmp_path, checked(models, kernel={"max_concurrent_requests": 1, "drain": {"timeout_s": 60}})) as gateway:
+        eventually(lambda: len(pings(wall, tag, "well")) > 3, what="checks of the other")
+        assert len(pings(wall, tag, "slow")) == 1
+        assert ask(gateway, f"client-{tag}", "well").status_code == 200
+        assert gateway.stop() == 0
+        assert "Traceback" not in gateway.logs() and "did not end" not in gateway.logs()
+
+
+def test_a_check_that_reaches_nobody_is_named(wall: Wall, tmp_path: Path, tag: str) -> None:
+    denier = plugin(
+        "denier",
+        """
+    @hookimpl
+    async def authorize(self, request, rc):
+        return Deny("not_this_one") if request.model == "shut" else None
+""",
+    )
+    env = plugin_folder(tmp_path, denier=denier)
+    models = [named(tag, "shut", wall), named(tag, "well", wall, "other")]
+    rules = {"routing_rules": {"rules": [{"name": "all", "when": {}, "model": "other"}]}}
+    with GatewayProcess(tmp_path, checked(models, plugins=rules), "--plugins", "+denier,+gateway_status", env=env) as gateway:
+        eventually(lambda: len(pings(wall, tag, "well")) > 2, what="checks of the model that the rule names")
+        eventually(lambda: "the check of the deployment shut ends with status 403" in gateway.logs(), what="the warning")
+        assert gateway.logs().count("the check of the deployment") == 1 and pings(wall, tag, "shut") == []
+
+
 def test_checks_are_off_until_they_are_switched_on(wall: Wall, tmp_path: Path, tag: str) -> None:
     whole = checked([named(tag, "well", wall)])
     off = whole | {"general_settings": whole["general_settings"] | {"background_health_checks": False}}

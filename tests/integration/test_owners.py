@@ -34,18 +34,6 @@ READER = plugin(
 )
 
 
-@pytest.fixture(scope="module")
-def one() -> Iterator[Provider]:
-    with Provider("a") as provider:
-        yield provider
-
-
-@pytest.fixture(scope="module")
-def two() -> Iterator[Provider]:
-    with Provider("b") as provider:
-        yield provider
-
-
 @pytest.fixture(scope="module", params=["one account", "two accounts", "parsed", "two workers"])
 def gateway(request: Any, one: Provider, two: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     folder = tmp_path_factory.mktemp("owners")

@@ -14,18 +14,6 @@ from .rawhttp import connect, read_answer
 
 
 @pytest.fixture(scope="module")
-def one() -> Iterator[Provider]:
-    with Provider("a") as provider:
-        yield provider
-
-
-@pytest.fixture(scope="module")
-def two() -> Iterator[Provider]:
-    with Provider("b") as provider:
-        yield provider
-
-
-@pytest.fixture(scope="module")
 def gateway(one: Provider, two: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     folder = tmp_path_factory.mktemp("pass-through")
     with GatewayProcess(folder, config(one, two), env=plugin_folder(folder, watcher=WATCHER)) as gateway:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Protocol
 
 import msgspec
@@ -84,11 +85,8 @@ class SseFramer:
         ends = [match.end() for match in self._END.finditer(rest, at)]
         if ends and ends[-1] == len(rest) and rest.endswith(b"\r"):
             ends.pop()  # the LF of this CRLF may still come
-        frames, start = [], 0
-        for end in ends:
-            frames.append(bytes(rest[start:end]))
-            start = end
-        del rest[:start]
+        frames = [bytes(rest[start:end]) for start, end in pairwise([0, *ends])]
+        del rest[: ends[-1] if ends else 0]
         return frames
 
     def close(self) -> list[bytes]:

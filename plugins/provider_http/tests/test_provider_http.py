@@ -189,6 +189,15 @@ async def test_an_error_inside_an_answer_keeps_its_length_and_loses_its_keys(esc
     assert await answered(200, [calm]).chunk() == calm, "what is no error is not searched"
 
 
+@pytest.mark.parametrize("at", range(1, len("error")))
+async def test_an_error_is_seen_wherever_its_first_word_is_cut(at: int) -> None:
+    data = echo()
+    answer, parts = answered(200, [b"data: " + data[:at], data[at:], b""]), []
+    while part := await answer.chunk():
+        parts.append(part)
+    assert len(b"".join(parts)) == len(data) + 6 and KEY.encode() not in b"".join(parts)
+
+
 def test_an_answer_without_keys_is_given_as_it_is() -> None:
     body: Any = Body([])
     assert forms(["", "short"]) == () and hiding(body, ()) is body

@@ -10,31 +10,10 @@ from typing import Any
 from routeiq_resilience.sharing import shared
 from routeiq_sdk import RouteIQError
 from routeiq_sdk.stream import Error
-from routeiq_sdk.testing import MemoryStore
+from routeiq_sdk.testing import FakePeers, MemoryStore
 
 Make = Callable[..., Any]
 DOWN = Error(kind="server", message="It is out of order.")
-
-
-class Line:
-    """`Peers` of workers that share a list of handlers."""
-
-    count = 2
-
-    def __init__(self, handlers: list[Callable[[Any], Any]]) -> None:
-        self._handlers, self._own = handlers, None
-
-    def answer(self, topic: str, handler: Callable[[Any], Any]) -> None:
-        self._own = handler
-        self._handlers.append(handler)
-
-    async def ask(self, topic: str, value: Any = None) -> list[Any]:
-        return []
-
-    def tell(self, topic: str, value: Any = None) -> None:
-        for handler in self._handlers:
-            if handler is not self._own:
-                handler(value)
 
 
 class Shared(MemoryStore):
@@ -62,14 +41,14 @@ async def until(done: Callable[[], bool]) -> None:
 
 async def test_workers_tell_each_other(make: Make) -> None:
     one, two = make(), make()
-    handlers: list[Callable[[Any], Any]] = []
+    line: list[Any] = []
     async with AsyncExitStack() as stack:
         for each in (one, two):
-            await stack.enter_async_context(shared(each.health, Line(handlers), None))
+            await stack.enter_async_context(shared(each.health, FakePeers(line), None))
         for _ in range(4):
             one.ends(one.deployments[0], DOWN)
         assert states(two) == states(one) == ["cooling", "healthy"]
-        handlers[1]({"of": "another version"})
+        line[1]["circuits"]({"of": "another version"})
         assert states(two) == ["cooling", "healthy"]
 
 
@@ -77,7 +56,7 @@ async def test_replicas_hear_of_it_through_the_store(make: Make) -> None:
     one, two, store = make(), make(), Shared()
     async with AsyncExitStack() as stack:
         for each in (one, two):
-            await stack.enter_async_context(shared(each.health, Line([]), store))
+            await stack.enter_async_context(shared(each.health, FakePeers(), store))
         await until(lambda: len(store._queues.get("resilience.circuits", ())) == 2)
         await store.publish("resilience.circuits", b"{}")
         for _ in range(4):
@@ -90,7 +69,7 @@ async def test_replicas_hear_of_it_through_the_store(make: Make) -> None:
 
 async def test_a_store_of_this_worker_alone_is_not_told(make: Make) -> None:
     bench, store = make(), MemoryStore()
-    async with shared(bench.health, Line([]), store):
+    async with shared(bench.health, FakePeers(), store):
         for _ in range(4):
             bench.ends(bench.deployments[0], DOWN)
         await asyncio.sleep(0)
@@ -99,7 +78,7 @@ async def test_a_store_of_this_worker_alone_is_not_told(make: Make) -> None:
 
 async def test_a_store_that_is_gone_costs_only_the_news(make: Make, caplog: Any) -> None:
     bench = make()
-    async with shared(bench.health, Line([]), Broken()):
+    async with shared(bench.health, FakePeers(), Broken()):
         for _ in range(4):
             bench.ends(bench.deployments[0], DOWN)
         await until(lambda: "cannot be told" in caplog.text and "cannot be heard" in caplog.text)

@@ -17,7 +17,7 @@ from routeiq_routing_core.sharing import MAX_SENDERS, PAGE_BYTES, ROUND, Share, 
 from routeiq_routing_core.tally import KEPT, Tally
 from routeiq_sdk import CLOCK, STATE_STORE, RouteIQError
 from routeiq_sdk.services import PEERS
-from routeiq_sdk.testing import Context, MemoryStore, request
+from routeiq_sdk.testing import Context, FakePeers, MemoryStore, request
 
 BUSY, USED, FAST = "least-busy", "usage-based-routing", "latency-based-routing"
 
@@ -200,22 +200,6 @@ async def test_messages_of_another_version_are_not_heard(workers: Any, made: Any
     assert caplog.text.count("another version") == 1
 
 
-class Line:
-    """`Peers` of workers that share a list of handlers."""
-
-    def __init__(self, handlers: list[Callable[[Any], Any]] | None = None, count: int = 2) -> None:
-        self._handlers, self._own, self.count = handlers if handlers is not None else [], None, count
-
-    def answer(self, topic: str, handler: Callable[[Any], Any]) -> None:
-        self._own = handler
-        self._handlers.append(handler)
-
-    def tell(self, topic: str, value: Any = None) -> None:
-        for handler in self._handlers:
-            if handler is not self._own:
-                handler(value)
-
-
 class Shared(MemoryStore):
     scope = "gateway"
 
@@ -235,15 +219,15 @@ async def until(done: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-def context(world: Any, peers: Line, store: MemoryStore | None, folder: Path) -> Context:
+def context(world: Any, peers: FakePeers, store: MemoryStore | None, folder: Path) -> Context:
     return Context(folder, services={CLOCK: world.clock, PEERS: peers} | ({STATE_STORE: store} if store else {}))
 
 
 async def test_workers_hear_each_other(world: Any, made: Any, tmp_path: Path) -> None:
-    one, two, handlers, [only] = world(BUSY), world(BUSY), [], made("a")
+    one, two, line, [only] = world(BUSY), world(BUSY), [], made("a")
     async with AsyncExitStack() as stack:
         for each in (one, two):
-            await stack.enter_async_context(each.core.lifespan(context(each, Line(handlers), None, tmp_path)))
+            await stack.enter_async_context(each.core.lifespan(context(each, FakePeers(line), None, tmp_path)))
         sent = await one.send(only)
         await until(lambda: two.core._parts[0].count(only) == 1)
         sent.end()
@@ -255,7 +239,7 @@ async def test_replicas_hear_of_it_through_the_store(world: Any, made: Any, tmp_
     one, two, store, [only] = world(BUSY), world(BUSY), Shared(), made("a")
     async with AsyncExitStack() as stack:
         for each in (one, two):
-            await stack.enter_async_context(each.core.lifespan(context(each, Line(count=1), store, tmp_path)))
+            await stack.enter_async_context(each.core.lifespan(context(each, FakePeers(count=1), store, tmp_path)))
         await until(lambda: len(store._queues.get(sharing.CHANNEL, ())) == 2)
         await store.publish(sharing.CHANNEL, b"{no JSON")
         sent = await one.send(only)
@@ -265,10 +249,10 @@ async def test_replicas_hear_of_it_through_the_store(world: Any, made: Any, tmp_
 
 
 async def test_a_store_that_is_gone_costs_only_the_replicas(world: Any, made: Any, tmp_path: Path, caplog: Any) -> None:
-    one, two, handlers, [only] = world(BUSY), world(BUSY), [], made("a")
+    one, two, line, [only] = world(BUSY), world(BUSY), [], made("a")
     async with AsyncExitStack() as stack:
         for each in (one, two):
-            await stack.enter_async_context(each.core.lifespan(context(each, Line(handlers), Broken(), tmp_path)))
+            await stack.enter_async_context(each.core.lifespan(context(each, FakePeers(line), Broken(), tmp_path)))
         sent = await one.send(only)
         await until(lambda: two.core._parts[0].count(only) == 1)
         await until(lambda: "do not hear" in caplog.text and caplog.text.count("are not heard") == 2)
@@ -277,7 +261,7 @@ async def test_a_store_that_is_gone_costs_only_the_replicas(world: Any, made: An
 
 @pytest.mark.parametrize(("strategy", "workers"), [(BUSY, 1), ("simple-shuffle", 4)])
 async def test_where_there_is_nobody_to_tell_nothing_runs(strategy: str, workers: int, world: Any, tmp_path: Path) -> None:
-    found, handlers, store = world(strategy), list[Any](), MemoryStore()
+    found, line, store = world(strategy), list[Any](), MemoryStore()
     before = asyncio.all_tasks()
-    async with shared(found.core._parts, Line(handlers, workers), store):
-        assert asyncio.all_tasks() == before and not handlers and not store._queues
+    async with shared(found.core._parts, FakePeers(line, workers), store):
+        assert asyncio.all_tasks() == before and line == [{}] and not store._queues

@@ -20,6 +20,7 @@ async def tell_aside(live: Live, cells: Cells, *args: Any) -> None:
     watch = Watch(task)
     watches = live.watchdog.watches
     watches.add(watch)
+    live.asides.add(watch)
     try:
         await tell(cells, watch, *args)
     except CancelledError:
@@ -29,3 +30,4 @@ async def tell_aside(live: Live, cells: Cells, *args: Any) -> None:
         raise
     finally:
         watches.discard(watch)
+        live.asides.discard(watch)

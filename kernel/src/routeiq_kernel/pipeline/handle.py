@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from asyncio import CancelledError
 from time import monotonic, time
 from typing import Any
 
@@ -26,8 +27,8 @@ CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 async def work(rc: Rc, headers: Headers, answer: Answer = answer) -> str:
     """Returns the outcome; raises whatever ended the request. One that comes with its principal is not authenticated."""
-    check_head(rc, headers)
     rc.headers = Headers([pair for pair in headers.raw if pair[0] not in CREDENTIALS])
+    check_head(rc, headers)
     if rc.principal is None:
         await _authenticate(rc, headers)
     if rc.surface.kind != "generate":
@@ -122,6 +123,8 @@ async def settle(rc: Rc) -> None:
         live.tasks.add(task)
         try:
             await _tell(rc, outcome(rc, monotonic()))
+        except CancelledError:
+            pass  # the client has its answer: there is nothing left to stop
         finally:
             live.done(task)
 

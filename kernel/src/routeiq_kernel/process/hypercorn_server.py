@@ -207,6 +207,9 @@ class Http1(H11Protocol):
 
     async def _send_h11_event(self, event: Any) -> None:
         """The head waits for the first of the body, so that both leave in one write; at most for one turn of the loop."""
+        if isinstance(event, h11.Response) and self.connection.their_state is h11.SEND_BODY:  # then hypercorn closes behind it
+            headers = [pair for pair in event.headers if pair[0] != b"connection"]
+            event = h11.Response(status_code=event.status_code, headers=[*headers, (b"connection", b"close")])
         try:
             data = self.connection.send(event)
         except h11.LocalProtocolError:

@@ -14,7 +14,7 @@ from routeiq_sdk.resources import EventProvider, Provider, Upstream, WireProvide
 from routeiq_sdk.services import AttemptPolicy, ModelCatalog, PriceBook, StateStore, TokenCounter
 from routeiq_sdk.wire import Codec, ModelEntry
 
-from ..pipeline.watchdog import Watchdog
+from ..pipeline.watchdog import Watch, Watchdog
 from .chain import Chains
 from .peers import Exchange
 from .surfaces import Surfaces
@@ -136,12 +136,14 @@ def _filled(bound: Bound, captured: Sequence[str]) -> Bound:
 class Live:
     """What runs under a graph: its requests, the work they left behind, and what the process has one of."""
 
-    __slots__ = ("_idle", "draining", "exchange", "recorder", "requests", "tasks", "watchdog")
+    __slots__ = ("_idle", "asides", "draining", "exchange", "recorder", "requests", "tasks", "watchdog")
 
     def __init__(self, watchdog: Watchdog | None = None, exchange: Exchange | None = None) -> None:
         self.watchdog, self.exchange = watchdog or Watchdog(), exchange or Exchange()
         self.requests: set[Rc] = set()
         self.tasks: set[asyncio.Task[None]] = set()
+        self.asides: set[Watch] = set()
+        """Of notify hooks that run."""
         self.recorder: Recorder | None = None
         self.draining = False
         self._idle: asyncio.Event | None = None

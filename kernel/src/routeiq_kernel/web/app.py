@@ -139,7 +139,7 @@ class Gateway:
         limit = rc.graph.settings.max_concurrent_requests
         admitted = False
         try:
-            if refusal is None and limit:
+            if refusal is None and limit and rc.principal is None:  # the gateway's own calls take no client's place
                 admitted = self.slots.admit(limit)
                 refusal = None if admitted else OVER_CAPACITY
             await serve(rc, work(rc, headers, answer) if refusal is None else _stop(refusal))
@@ -211,8 +211,8 @@ class Gateway:
         try:
             await asyncio.wait_for(graph.live.idle(), limit_s)
         except TimeoutError:
-            for rc in tuple(graph.live.requests):
-                rc.watch.fire(why)
+            for watch in (*(rc.watch for rc in graph.live.requests), *graph.live.asides):
+                watch.fire(watch.what if watch in graph.live.asides else why)
             try:
                 await asyncio.wait_for(graph.live.idle(), LAST_WORDS_S)
             except TimeoutError:
@@ -234,6 +234,9 @@ class Gateway:
     async def drained(self, timeout_s: float) -> None:
         """New requests are refused; returns when the open ones ended."""
         self.refusing = True
+        for rc in self.graph.live.requests:
+            if rc.principal is not None and rc.principal.kind == "service":
+                rc.watch.fire("draining")
         await asyncio.gather(*(self._emptied(graph, timeout_s, "draining") for graph in (self.graph, *self._old)))
 
     async def close(self) -> None:

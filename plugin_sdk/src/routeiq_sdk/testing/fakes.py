@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any
 from uuid import uuid4
 
 from ..context import Outcome, RequestContext
@@ -157,3 +158,23 @@ class _Lease:
 
     async def release(self) -> None:
         await self._store.compare_and_set(self._key, self._mine, None)
+
+
+class FakePeers:
+    """`Peers` of one worker. Those with the same `line` hear each other."""
+
+    def __init__(self, line: list[dict[str, Callable[[Any], Any]]] | None = None, count: int = 2) -> None:
+        self.count, self._line = count, [] if line is None else line
+        self._own: dict[str, Callable[[Any], Any]] = {}
+        self._line.append(self._own)
+
+    def answer(self, topic: str, handler: Callable[[Any], Any]) -> None:
+        self._own[topic] = handler
+
+    async def ask(self, topic: str, value: Any = None) -> list[Any]:
+        return [worker[topic](value) for worker in self._line if topic in worker]
+
+    def tell(self, topic: str, value: Any = None) -> None:
+        for worker in self._line:
+            if worker is not self._own and topic in worker:
+                worker[topic](value)

@@ -51,7 +51,7 @@ class AnthropicTap:
         self._stopped = False
 
     def plain(self, frames: Sequence[bytes]) -> bool:
-        passes = self._committed and not self._stopped and alike(frames, DELTA, _deltas)
+        passes = self._committed and not self._stopped and alike(frames, DELTA + b"{", _deltas)
         if passes:
             self._bad = 0
         return passes

@@ -46,6 +46,7 @@ class _Text(Struct, gc=False):
     content: Annotated[str, Meta(min_length=1)]
     refusal: None = None
     tool_calls: None = None
+    function_call: None = None
 
 
 class _Only(Struct, gc=False):
@@ -77,7 +78,7 @@ class ChatTap(ChunkTap):
         self._committed = self._one = False
 
     def plain(self, frames: Sequence[bytes]) -> bool:
-        passes = self._one and not self._over and alike(frames, b"data: ", _plain)
+        passes = self._one and not self._over and alike(frames, b"data: {", _plain)
         if passes:
             self._bad = 0
         return passes

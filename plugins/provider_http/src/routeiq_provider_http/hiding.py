@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from routeiq_sdk.resources import UpstreamResponse, UpstreamSocket
 
 MASK = b"***"
+BEGUN = tuple(b"error"[:length] for length in range(1, 5))
 SHORTEST = 8
 """Shorter values are words that errors may well hold."""
 ALLOWED = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
@@ -53,7 +54,7 @@ class Answered:
         """From the first word of an error on, what may be the beginning of a secret waits for the next chunk."""
         while True:
             data = await self._response.chunk()
-            if not self._is_alert and data.rfind(b"error") < 0:  # half of the time of `in`
+            if not self._is_alert and data.rfind(b"error") < 0 and not data.endswith(BEGUN):  # `rfind` takes half of the time of `in`
                 return data
             self._is_alert = True
             text = self._hide(self._tail + data)

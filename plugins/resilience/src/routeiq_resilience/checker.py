@@ -55,6 +55,11 @@ class Checker:
         self._me: tuple[float, str] = (float_info.max, uuid4().hex)
         """Since when it serves. The oldest worker checks, so that one that joins changes nothing."""
         self._lease: Lease | None = None
+        self._slots = asyncio.Semaphore(config.health_check_concurrency)
+        self._asked: set[str] = set()
+        """Deployments whose check has not ended."""
+        self._said: dict[str, int] = {}
+        """The status of the last one."""
         self._peers.answer(TOPIC, lambda _: list(self._me))
 
     async def run(self) -> None:
@@ -63,30 +68,35 @@ class Checker:
         while self._me not in await self._workers():
             await asyncio.sleep(STARTING_S)
         self._me = (self._ctx.service(CLOCK).time(), self._me[1])
-        while True:
-            if min(await self._workers(), default=None) != self._me:
-                await self.leave()
-            elif await self._holds_lease():
-                await self._round()
-            await asyncio.sleep(self._config.health_check_interval * self._random.uniform(1 - JITTER, 1 + JITTER))
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                if min(await self._workers(), default=None) != self._me:
+                    await self.leave()
+                elif await self._holds_lease():
+                    self._round(tasks)
+                await asyncio.sleep(self._config.health_check_interval * self._random.uniform(1 - JITTER, 1 + JITTER))
 
     async def _workers(self) -> list[tuple[float, str]]:
         return [(since_s, id) for since_s, id in await self._peers.ask(TOPIC)]
 
-    async def _round(self) -> None:
-        slots = asyncio.Semaphore(self._config.health_check_concurrency)
-        async with asyncio.TaskGroup() as tasks:
-            for deployment in self._ctx.deployments:
-                check = check_of(deployment, self._config)
-                if isinstance(check, Check):
-                    tasks.create_task(self._check(check, slots))
+    def _round(self, tasks: asyncio.TaskGroup) -> None:
+        for deployment in self._ctx.deployments:
+            check = check_of(deployment, self._config)
+            if isinstance(check, Check) and check.deployment not in self._asked:
+                self._asked.add(check.deployment)
+                tasks.create_task(self._check(check))
 
-    async def _check(self, check: Check, slots: asyncio.Semaphore) -> None:
-        async with slots:
-            try:
-                await self._caller.call(check.body, path=check.path, deployment=check.deployment, timeout_s=check.timeout_s)
-            except ClientError as error:
-                log.warning("the deployment %s cannot be checked: %s", check.deployment, error.message)
+    async def _check(self, check: Check) -> None:
+        try:
+            async with self._slots:
+                status, _ = await self._caller.call(check.body, path=check.path, deployment=check.deployment, timeout_s=check.timeout_s)
+            if self._said.setdefault(check.deployment, 200) != status:
+                log.warning("the check of the deployment %s ends with status %d", check.deployment, status)
+            self._said[check.deployment] = status
+        except ClientError as error:
+            log.warning("the deployment %s cannot be checked: %s", check.deployment, error.message)
+        finally:
+            self._asked.discard(check.deployment)
 
     async def _holds_lease(self) -> bool:
         """One gateway of all that share a store checks. While the store does not answer, each does for itself."""

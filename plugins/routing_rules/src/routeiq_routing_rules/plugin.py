@@ -87,6 +87,8 @@ class RoutingRules(Agents):
 
     @hookimpl
     async def on_request(self, request: Request, rc: RequestContext) -> Request | None:
+        if rc.principal is not None and rc.principal.kind == "service":
+            return None  # the gateway's own calls say whom they want
         facts = Facts(request, rc.headers, self.said(request, rc.headers), self._tiers, rc.surface.kind != "generate")
         rule, passed = await self._first(facts)
         rc.state[STATE] = Decision(facts.agent, rule and rule.name, passed)

@@ -86,8 +86,10 @@ def _pool(config: Config) -> BlockingConnectionPool:
         options["ssl_check_hostname"] = True  # the client's default only from version 6
     if config.url:
         try:
-            return BlockingConnectionPool.from_url(url, **options)
-        except ValueError:
+            pool = BlockingConnectionPool.from_url(url, **options)
+            pool.make_connection()  # it takes no option that is unknown
+            return pool
+        except (ValueError, TypeError):
             pass
         raise ConfigError("plugins.state_redis.url: expected redis://[user:password@]host:port/db, rediss://… or unix://path")
     if config.ssl:
