@@ -111,7 +111,7 @@ def clients(session: nox.Session) -> None:
     python(session, "-m", "uv", "venv", "-q", "--clear", "--python", sys.executable, aider)
     python(session, "-m", "uv", "pip", "install", "-q", "--python", aider, "-r", ROOT / "tests" / "clients" / "requirements-aider.txt")
     where = {"CLIENTS_NODE": str(node), "CLIENTS_AIDER": str(aider / "bin" / "aider")}
-    options = ("-o", "python_files=*_checks.py", "-o", "filterwarnings=default", "--disable-warnings")
+    options = ("-o", "python_files=*_checks.py", "-o", "filterwarnings=default", "--disable-warnings", "--confcutdir", "tests/clients")
     session.run("python", "-m", "pytest", *options, *(session.posargs or ["tests/clients"]), env=where)
 
 
