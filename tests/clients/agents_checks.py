@@ -100,6 +100,7 @@ def test_aider(gateway: GatewayProcess, conversation: Conversation, tmp_path: Pa
         run(
             tmp_path, AIDER, "--no-git", "--yes-always", "--no-check-update", "--no-show-model-warnings", "--analytics-disable",
             "--no-show-release-notes", "--no-pretty", "--edit-format", "whole", "--restore-chat-history",
+            "--chat-history-file", str(tmp_path / "history.md"),
             "--model", f"openai/{conversation.model}", "--openai-api-base", f"{gateway.url}/v1",
             "--message", f"Change the file. wall:normal?text={text} {conversation.tag}", file.name,
             OPENAI_API_KEY=KEY,

@@ -18,7 +18,8 @@ from starlette.middleware.cors import CORSMiddleware
 
 from ..config.load import Document
 from ..graph.discover import blame
-from ..pipeline.attempts import Answer, answer
+from ..pipeline.attempts import Answer
+from ..pipeline.attempts import answer as usual
 from ..pipeline.context import NO_HEADERS, Rc, Receive, Send, Stopped
 from ..pipeline.egress import Egress
 from ..pipeline.handle import settle, work
@@ -58,6 +59,8 @@ class Gateway:
         self._next_apps: tuple[Any, Any] | None = None
         self._old: set[Graph] = set()
         """Replaced graphs that are not closed yet."""
+        self._probes: set[Rc] = set()
+        """Calls that nobody waits for at the end."""
         self._watch = asyncio.get_running_loop().create_task(graph.live.watchdog.run())
         self._use(graph, self._apps(graph))
 
@@ -123,15 +126,18 @@ class Gateway:
 
         rc.egress = Egress(rc, send)
         timer = asyncio.get_running_loop().call_later(timeout_s, expire)
+        if answer is not usual:
+            self._probes.add(rc)
         try:
             await self._request(rc, NO_HEADERS, DRAINING if self.refusing else None, answer)
         finally:
             timer.cancel()
+            self._probes.discard(rc)
         if room < 0:
             raise ClientError("The answer is larger than kernel.limits.max_response_bytes.", code="answer_too_large")
         return rc.http_status, b"".join(pieces)
 
-    async def _request(self, rc: Rc, headers: Headers, refusal: Error | None, answer: Answer = answer) -> None:
+    async def _request(self, rc: Rc, headers: Headers, refusal: Error | None, answer: Answer = usual) -> None:
         live = rc.graph.live
         live.requests.add(rc)
         live.watchdog.watches.add(rc.watch)
@@ -234,9 +240,8 @@ class Gateway:
     async def drained(self, timeout_s: float) -> None:
         """New requests are refused; returns when the open ones ended."""
         self.refusing = True
-        for rc in self.graph.live.requests:
-            if rc.principal is not None and rc.principal.kind == "service":
-                rc.watch.fire("draining")
+        for rc in self._probes:
+            rc.watch.fire("draining")
         await asyncio.gather(*(self._emptied(graph, timeout_s, "draining") for graph in (self.graph, *self._old)))
 
     async def close(self) -> None:
