@@ -17,7 +17,7 @@ from routeiq_resilience.plugin import Resilience
 from routeiq_sdk import CLOCK, STATE_STORE, Attempt, ClientError, Deployment, Principal, RouteIQError
 from routeiq_sdk.services import MODEL_CALLER, PEERS, Lease
 from routeiq_sdk.stream import Error
-from routeiq_sdk.testing import Context, FakeClock, MemoryStore, deployment, rc, request
+from routeiq_sdk.testing import Context, FakeClock, MemoryStore, MuteStore, deployment, rc, request
 
 GPT = "gpt-4o"
 
@@ -164,11 +164,7 @@ class Caller:
         return 200, b""
 
 
-class Shared(MemoryStore):
-    scope = "gateway"
-
-
-class Broken(Shared):
+class Broken(MuteStore):
     async def lease(self, key: str, holder: str, ttl_s: float) -> Lease | None:
         raise RouteIQError("the store is gone")
 
@@ -228,7 +224,7 @@ async def test_a_mode_without_an_endpoint_does_not_keep_the_others_from_being_ch
 
 
 async def test_of_gateways_that_share_a_store_one_checks_until_it_ends(tmp_path: Path) -> None:
-    store, callers, lines = Shared(), [Caller(), Caller()], [Line([]), Line([])]
+    store, callers, lines = MemoryStore(scope="gateway"), [Caller(), Caller()], [Line([]), Line([])]
     for line in lines:
         line.serves.set()
     async with AsyncExitStack() as rest:

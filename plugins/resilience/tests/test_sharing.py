@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
 from routeiq_resilience.sharing import shared
-from routeiq_sdk import RouteIQError
 from routeiq_sdk.stream import Error
-from routeiq_sdk.testing import FakePeers, MemoryStore
+from routeiq_sdk.testing import FakePeers, MemoryStore, MuteStore
 
 Make = Callable[..., Any]
 DOWN = Error(kind="server", message="It is out of order.")
-
-
-class Shared(MemoryStore):
-    scope = "gateway"
-
-
-class Broken(Shared):
-    async def publish(self, channel: str, message: bytes) -> None:
-        raise RouteIQError("the store is gone")
-
-    async def subscribe(self, channel: str) -> AsyncIterator[bytes]:
-        raise RouteIQError("the store is gone")
-        yield b""
 
 
 def states(bench: Any) -> list[str]:
@@ -53,7 +39,7 @@ async def test_workers_tell_each_other(make: Make) -> None:
 
 
 async def test_replicas_hear_of_it_through_the_store(make: Make) -> None:
-    one, two, store = make(), make(), Shared()
+    one, two, store = make(), make(), MemoryStore(scope="gateway")
     async with AsyncExitStack() as stack:
         for each in (one, two):
             await stack.enter_async_context(shared(each.health, FakePeers(), store))
@@ -78,7 +64,7 @@ async def test_a_store_of_this_worker_alone_is_not_told(make: Make) -> None:
 
 async def test_a_store_that_is_gone_costs_only_the_news(make: Make, caplog: Any) -> None:
     bench = make()
-    async with shared(bench.health, FakePeers(), Broken()):
+    async with shared(bench.health, FakePeers(), MuteStore()):
         for _ in range(4):
             bench.ends(bench.deployments[0], DOWN)
         await until(lambda: "cannot be told" in caplog.text and "cannot be heard" in caplog.text)

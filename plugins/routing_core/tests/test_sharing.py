@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from routeiq_routing_core import sharing
 from routeiq_routing_core.running import LIFE_ROUNDS
 from routeiq_routing_core.sharing import MAX_SENDERS, PAGE_BYTES, ROUND, Share, pages, shared
 from routeiq_routing_core.tally import KEPT, Tally
-from routeiq_sdk import CLOCK, STATE_STORE, RouteIQError
+from routeiq_sdk import CLOCK, STATE_STORE
 from routeiq_sdk.services import PEERS
-from routeiq_sdk.testing import Context, FakePeers, MemoryStore, request
+from routeiq_sdk.testing import Context, FakePeers, MemoryStore, MuteStore, request
 
 BUSY, USED, FAST = "least-busy", "usage-based-routing", "latency-based-routing"
 
@@ -200,19 +200,6 @@ async def test_messages_of_another_version_are_not_heard(workers: Any, made: Any
     assert caplog.text.count("another version") == 1
 
 
-class Shared(MemoryStore):
-    scope = "gateway"
-
-
-class Broken(Shared):
-    async def publish(self, channel: str, message: bytes) -> None:
-        raise RouteIQError("the store is gone")
-
-    async def subscribe(self, channel: str) -> AsyncIterator[bytes]:
-        raise RouteIQError("the store is gone")
-        yield b""
-
-
 async def until(done: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not done():
@@ -236,7 +223,7 @@ async def test_workers_hear_each_other(world: Any, made: Any, tmp_path: Path) ->
 
 
 async def test_replicas_hear_of_it_through_the_store(world: Any, made: Any, tmp_path: Path) -> None:
-    one, two, store, [only] = world(BUSY), world(BUSY), Shared(), made("a")
+    one, two, store, [only] = world(BUSY), world(BUSY), MemoryStore(scope="gateway"), made("a")
     async with AsyncExitStack() as stack:
         for each in (one, two):
             await stack.enter_async_context(each.core.lifespan(context(each, FakePeers(count=1), store, tmp_path)))
@@ -252,7 +239,7 @@ async def test_a_store_that_is_gone_costs_only_the_replicas(world: Any, made: An
     one, two, line, [only] = world(BUSY), world(BUSY), [], made("a")
     async with AsyncExitStack() as stack:
         for each in (one, two):
-            await stack.enter_async_context(each.core.lifespan(context(each, FakePeers(line), Broken(), tmp_path)))
+            await stack.enter_async_context(each.core.lifespan(context(each, FakePeers(line), MuteStore(), tmp_path)))
         sent = await one.send(only)
         await until(lambda: two.core._parts[0].count(only) == 1)
         await until(lambda: "do not hear" in caplog.text and caplog.text.count("are not heard") == 2)

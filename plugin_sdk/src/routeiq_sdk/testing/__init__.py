@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .builders import Context, answer, deployment, rc, request, tool_call
     from .contract import PluginContract
     from .events import check_events
-    from .fakes import FakeClock, FakePeers, FakeProvider, MemoryStore, Recorder
+    from .fakes import FakeClock, FakePeers, FakeProvider, MemoryStore, MuteStore, Recorder
     from .formats import codec, find_manifest, oracle
     from .gateway import AsgiTransport, Gateway, open_gateway
     from .stores import StateStoreContract
@@ -23,7 +23,7 @@ _HOMES = {
     "builders": ("Context", "answer", "deployment", "rc", "request", "tool_call"),
     "contract": ("PluginContract",),
     "events": ("check_events",),
-    "fakes": ("FakeClock", "FakePeers", "FakeProvider", "MemoryStore", "Recorder"),
+    "fakes": ("FakeClock", "FakePeers", "FakeProvider", "MemoryStore", "MuteStore", "Recorder"),
     "formats": ("codec", "find_manifest", "oracle"),
     "gateway": ("AsgiTransport", "Gateway", "open_gateway"),
     "stores": ("StateStoreContract",),
@@ -33,9 +33,9 @@ _HOMES = {
 
 __all__ = [
     "AsgiTransport", "Context", "Exchange", "FakeClock", "FakeHttp", "FakePeers", "FakeProvider", "Gateway", "MemoryStore",
-    "PluginContract", "Recorder", "StateStoreContract", "Transcript", "answer", "check_events", "codec", "deployment",
-    "every_split", "find_manifest", "load", "load_all", "open_gateway", "oracle", "rc", "replay", "request", "shape", "summary",
-    "tool_call",
+    "MuteStore", "PluginContract", "Recorder", "StateStoreContract", "Transcript", "answer", "check_events", "codec",
+    "deployment", "every_split", "find_manifest", "load", "load_all", "open_gateway", "oracle", "rc", "replay", "request",
+    "shape", "summary", "tool_call",
 ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from ..context import Outcome, RequestContext
 from ..decisions import Attempt
+from ..errors import RouteIQError
 from ..hooks import API_VERSION, hookimpl
 from ..manifest import FailureMode, Manifest
 from ..request import Request
@@ -87,10 +88,8 @@ class FakeClock:
 class MemoryStore:
     """A `StateStore` on a `FakeClock`."""
 
-    scope = "worker"
-
-    def __init__(self, clock: FakeClock | None = None) -> None:
-        self.clock = clock or FakeClock()
+    def __init__(self, clock: FakeClock | None = None, scope: str = "worker") -> None:
+        self.clock, self.scope = clock or FakeClock(), scope
         self._values: dict[str, tuple[bytes, float | None]] = {}
         self._queues: dict[str, list[asyncio.Queue[bytes]]] = {}
 
@@ -158,6 +157,20 @@ class _Lease:
 
     async def release(self) -> None:
         await self._store.compare_and_set(self._key, self._mine, None)
+
+
+class MuteStore(MemoryStore):
+    """A store of a whole gateway whose messages do not pass."""
+
+    def __init__(self) -> None:
+        super().__init__(scope="gateway")
+
+    async def publish(self, channel: str, message: bytes) -> None:
+        raise RouteIQError("the store is gone")
+
+    async def subscribe(self, channel: str) -> AsyncIterator[bytes]:
+        await self.publish(channel, b"")
+        yield b""
 
 
 class FakePeers:
